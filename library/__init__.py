@@ -1,0 +1,1 @@
+"""Methods of papers, one file each, and the zoo of small models they run on."""
