@@ -1,0 +1,1 @@
+"""The trainer: seeded, resumable after a kill, one recipe per way of learning."""

@@ -1,0 +1,77 @@
+"""What each model of the zoo is and how it is trained."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from transformers import LlamaConfig
+
+from penstock.ir.errors import PenstockError
+from penstock.library.zoo.build_tokenizer import CONTEXT, VOCABULARY
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The measures of a Llama."""
+
+    hidden: int
+    layers: int
+    heads: int
+    keys: int
+    intermediate: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A model, its recipe and the course of its training; with the seed, all that decides the weights."""
+
+    name: str
+    shape: Shape
+    recipe: str
+    steps: int
+    rows: int = 4
+    length: int = CONTEXT
+    peak: float = 3e-3
+    warmup: int = 200
+    decay: float = 0.1
+    prose: float = 0.03
+    seed: int = 0
+    precision: str = "float32"
+    teacher: str | None = None
+    frozen: tuple[str, ...] = ()
+
+    def config(self, end: int = 0, pad: int = 1) -> LlamaConfig:
+        """The Hugging Face configuration of the model; 0 and 1 are the ids of the end and the padding."""
+        return LlamaConfig(
+            vocab_size=VOCABULARY,
+            hidden_size=self.shape.hidden,
+            num_hidden_layers=self.shape.layers,
+            num_attention_heads=self.shape.heads,
+            num_key_value_heads=self.shape.keys,
+            intermediate_size=self.shape.intermediate,
+            max_position_embeddings=CONTEXT,
+            tie_word_embeddings=True,
+            bos_token_id=None,
+            eos_token_id=end,
+            pad_token_id=pad,
+        )
+
+    def record(self) -> dict[str, Any]:
+        """The plan as plain data, kept beside every checkpoint."""
+        return asdict(self)
+
+
+PLANS = {
+    plan.name: plan
+    for plan in (
+        Plan("target", Shape(160, 4, 5, 5, 432), "language", steps=7000),
+        Plan("drafter-small", Shape(64, 2, 2, 2, 176), "distillation", steps=2500, peak=6e-3, teacher="target"),
+        Plan("diffusion-small", Shape(128, 4, 4, 4, 344), "masked-diffusion", steps=3000),
+    )
+}
+
+
+def plan(name: str) -> Plan:
+    """The plan of a model by its name."""
+    if name not in PLANS:
+        raise PenstockError(f"no plan trains {name!r}", where="zoo train", fix=f"name one of {', '.join(PLANS)}")
+    return PLANS[name]
