@@ -1,0 +1,1 @@
+"""What users declare: stages, pipelines, spec files."""

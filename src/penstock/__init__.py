@@ -1,0 +1,3 @@
+"""Penstock: declare LLM decoding pipelines, have them checked, proven, compiled and drawn."""
+
+__version__ = "0.1.0"
