@@ -1,0 +1,1 @@
+"""The enumerating interpreter: every world of a small pipeline, exactly, and what its claims are worth."""

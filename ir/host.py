@@ -1,0 +1,103 @@
+"""Protocols of what lives outside a graph: models, their slot caches, tokenizers.
+
+Protocols, not base classes: `ir` must not know transformers, and a third-party adapter must not need to import `ir` to fit.
+Shapes: b rows, n columns of one call, S slots of a buffer, w embedding width, v vocabulary.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+
+@dataclass(slots=True)
+class Feed:
+    """What one forward call of a view is asked: one column a token, in slot order.
+
+    A void column (a row with a shorter gap, an idle row) has slot S, the trash slot, and sees only itself; its output is ignored.
+    """
+
+    ids: Tensor
+    """int64 ``[b,n]``; any id where ``use_embed``."""
+    slots: Tensor
+    """int64 ``[b,n]``: the slot each column's keys and values are written to."""
+    positions: Tensor
+    """int64 ``[b,n]``: logical positions (two siblings share one)."""
+    visible: Tensor
+    """bool ``[b,n,e]``: the slots each column attends to, itself included, among the first ``e <= S + 1``."""
+    embeds: Tensor | None = None
+    """``[b,n,w]``: input vectors for the columns that ``use_embed`` selects."""
+    use_embed: Tensor | None = None
+    """bool ``[b,n]``."""
+    layers: tuple[int, int] | None = None
+    """Half-open range of layers to run; ``None`` runs all. The head (final norm and logits) always follows."""
+    hidden: Tensor | None = None
+    """``[b,n,w]``: states to start from where ``layers`` does not begin at 0."""
+    want_hidden: bool = False
+    """Return the states after every layer that was run."""
+
+
+@dataclass(slots=True)
+class Forwarded:
+    """What a model answers, column by column."""
+
+    logits: Tensor
+    """``[b,n,v]``, of the head on the last layer run."""
+    hidden: tuple[Tensor, ...] = ()
+    """Entry i: ``[b,n,w]``, the state (before the final norm) after layer ``layers[0] + i``; empty unless wanted."""
+
+
+class Cache(Protocol):
+    """Keys and values by slot, one buffer a view; mutated in place, which is legal because handles are linear."""
+
+    slots: int
+
+    def take(self, rows: Tensor) -> "Cache":
+        """A new cache holding copies of these rows, in this order (a row may repeat)."""
+        ...
+
+    def move(self, source: Tensor, target: Tensor) -> None:
+        """Copy slot ``source[b,j]`` over slot ``target[b,j]`` for all j at once (read before written); S is the trash slot."""
+        ...
+
+    def clear_from(self, first: Tensor) -> None:
+        """Zero every slot at or beyond ``first [b]``, so that equal texts have equal caches."""
+        ...
+
+    def leaves(self) -> Sequence[Tensor]:
+        """The tensors that make up the state, rows leading."""
+        ...
+
+
+class Model(Protocol):
+    """A model as a view sees it: embeddings in or ids in, logits by column out, all context through slots, mask and positions."""
+
+    name: str
+    vocab: int
+    width: int
+    layers: int
+    capabilities: frozenset[str]
+    """Of: tree, chunk, embeds, layers, hidden, kv_read, window, encoder, bidirectional."""
+
+    def new_cache(self, rows: int, slots: int) -> Cache:
+        """An empty cache of ``slots`` slots and one trash slot."""
+        ...
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """``[...] -> [...,w]``: the vectors that ids stand for, scaled as the model scales them."""
+        ...
+
+    def forward(self, cache: Cache, feed: Feed) -> Forwarded:
+        """Write each column to its slot, then attend as ``visible`` says."""
+        ...
+
+
+class Text(Protocol):
+    """A tokenizer as the runtime sees it."""
+
+    eos: frozenset[int]
+
+    def encode(self, text: str) -> list[int]: ...
+
+    def decode(self, ids: Sequence[int]) -> str: ...

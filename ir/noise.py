@@ -1,0 +1,110 @@
+"""Noise has an address, not an order.
+
+One exponential variate per (address, token id): an address is (request key, stage, purpose, coordinates). Philox 4x32-10
+(Salmon et al., SC 2011) keys each (request, stage, purpose) once; an integer mixer then takes coordinates and token id.
+The winner of a race has the least ``E / p``, so masks, narrowing and fusion cannot change it.
+"""
+
+import zlib
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+MASK32, MASK64 = (1 << 32) - 1, (1 << 64) - 1
+ROUND_LOW, ROUND_HIGH = 0xD2511F53, 0xCD9E8D57
+WEYL_LOW, WEYL_HIGH = 0x9E3779B9, 0xBB67AE85
+FOLD, SPREAD, STIR = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
+TOKEN, FIRST, SECOND = 0x9E3779B1, 0x85EBCA6B, 0xC2B2AE35
+
+
+def philox(counter: tuple[int, int, int, int], key: tuple[int, int]) -> tuple[int, int]:
+    """Two 32-bit words of Philox 4x32-10."""
+    c0, c1, c2, c3 = counter
+    k0, k1 = key
+    for _ in range(10):
+        p0, p1 = c0 * ROUND_LOW, c2 * ROUND_HIGH
+        c0, c1, c2, c3 = (p1 >> 32) ^ c1 ^ k0, p1 & MASK32, (p0 >> 32) ^ c3 ^ k1, p0 & MASK32
+        k0, k1 = (k0 + WEYL_LOW) & MASK32, (k1 + WEYL_HIGH) & MASK32
+    return c0, c1
+
+
+@lru_cache(maxsize=65536)
+def stream(key: int, stage: str, purpose: str) -> int:
+    """The 64-bit stream of one (request, stage, purpose)."""
+    low, high = philox((zlib.crc32(stage.encode()), zlib.crc32(purpose.encode()), 0, 0), (key & MASK32, key >> 32 & MASK32))
+    return high << 32 | low
+
+
+def request_key(seed: int, prompt: Sequence[int], occurrence: int) -> int:
+    """The key of a request that brings none: seed, prompt, and how often this prompt came before in the same call."""
+    low, high = philox(
+        (zlib.crc32(np.asarray(prompt, dtype="<i8").tobytes()), occurrence & MASK32, len(prompt), 0),
+        (seed & MASK32, seed >> 32 & MASK32),
+    )
+    return (high << 32 | low) >> 1
+
+
+def fold(word: int, coordinate: int) -> int:
+    """One address word from the last and a coordinate (splitmix64's finaliser)."""
+    word = (word * 31 + coordinate + FOLD) & MASK64
+    word = (word ^ word >> 30) * SPREAD & MASK64
+    word = (word ^ word >> 27) * STIR & MASK64
+    return word ^ word >> 31
+
+
+def address(key: int, stage: str, purpose: str, coordinates: Sequence[int]) -> int:
+    """The 64-bit address of one draw."""
+    word = stream(key, stage, purpose)
+    for coordinate in coordinates:
+        word = fold(word, coordinate)
+    return word
+
+
+def addresses(key: Tensor, stage: str, purpose: str, coordinates: Sequence[Tensor | int]) -> NDArray[np.uint64]:
+    """`address` for every row at once; key ``[b]``, coordinates ``[b]`` or constants."""
+    unique, inverse = np.unique(key.numpy(), return_inverse=True)
+    word = np.array([stream(int(k), stage, purpose) for k in unique], dtype=np.uint64)[inverse]
+    with np.errstate(over="ignore"):
+        for coordinate in coordinates:
+            step = coordinate.numpy().astype(np.uint64) if isinstance(coordinate, Tensor) else np.uint64(coordinate)
+            word = word * np.uint64(31) + step + np.uint64(FOLD)
+            word = (word ^ word >> np.uint64(30)) * np.uint64(SPREAD)
+            word = (word ^ word >> np.uint64(27)) * np.uint64(STIR)
+            word = word ^ word >> np.uint64(31)
+    return word
+
+
+@lru_cache(maxsize=64)
+def token_words(size: int) -> NDArray[np.uint32]:
+    """The premultiplied token ids ``[v]`` that an address is mixed with."""
+    words: NDArray[np.uint32] = (np.arange(1, size + 1, dtype=np.uint64) * TOKEN).astype(np.uint32)
+    return words
+
+
+def exponentials(words: NDArray[np.uint64], size: int) -> Tensor:
+    """float32 ``[b,v]``: one standard exponential per address and token id, exact in its small values, which decide races."""
+    low = words.astype(np.uint32)[:, None]
+    high = (words >> np.uint64(32)).astype(np.uint32)[:, None]
+    x = token_words(size) ^ low
+    x ^= x >> np.uint32(15)
+    x *= np.uint32(FIRST)
+    x ^= high
+    x ^= x >> np.uint32(13)
+    x *= np.uint32(SECOND)
+    x ^= x >> np.uint32(16)
+    x >>= np.uint32(1)
+    uniform = torch.from_numpy(x.view(np.int32)).float().add_(0.5).mul_(2.0**-31).clamp_(max=1 - 2.0**-24)
+    return uniform.neg_().log1p_().neg_()
+
+
+def exponential(word: int, token: int) -> float:
+    """The one exponential of an address and a token id, in host arithmetic (the same bits up to log1p's rounding)."""
+    x = ((token + 1) * TOKEN & MASK32) ^ word & MASK32
+    x = (x ^ x >> 15) * FIRST & MASK32 ^ word >> 32
+    x = (x ^ x >> 13) * SECOND & MASK32
+    uniform = min(float(np.float32((x ^ x >> 16) >> 1)) * 2.0**-31 + 2.0**-32, 1 - 2.0**-24)
+    return float(-np.log1p(-uniform))

@@ -1,0 +1,1 @@
+"""The ops, by theme: each is a type rule and a meaning."""

@@ -1,0 +1,80 @@
+"""Ops on logits and distributions; the last dimension is the vocabulary, everything before it is batch.
+
+Ties are settled the same way everywhere: the lowest id first.
+"""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from penstock.ir.op import op
+
+
+def over(value: float | Tensor, x: Tensor) -> float | Tensor:
+    """A per-row parameter ``[b]`` shaped to broadcast over ``x [b,...]``; numbers as they are."""
+    return value.view(-1, *[1] * (x.dim() - 1)).to(x) if isinstance(value, Tensor) and value.dim() else value
+
+
+@op()
+def greedy(logits: Float[Tensor, "*B V"]) -> Float[Tensor, "*B V"]:
+    """0 at the largest logit (lowest id on ties), -inf elsewhere: what temperature 0 means."""
+    best = logits.argmax(-1, keepdim=True)
+    return torch.full_like(logits, -torch.inf).scatter(-1, best, 0.0)
+
+
+@op()
+def scale(logits: Float[Tensor, "*B V"], temperature: float | Float[Tensor, "B"]) -> Float[Tensor, "*B V"]:
+    """``logits / temperature``; 0 is `greedy`, per row where the temperature is a request parameter."""
+    if not isinstance(temperature, Tensor):
+        return logits / temperature if temperature else greedy.meaning(logits)  # type: ignore[no-any-return]
+    cold = over(temperature == 0, logits)
+    warm = logits / torch.where(over(temperature, logits) == 0, 1.0, over(temperature, logits))  # type: ignore[call-overload]
+    return torch.where(cold.bool(), greedy.meaning(logits), warm)  # type: ignore[union-attr]
+
+
+@op()
+def softmax(logits: Float[Tensor, "*B V"]) -> Float[Tensor, "*B V"]:
+    """Probabilities of logits."""
+    return logits.softmax(-1)
+
+
+@op()
+def log_softmax(logits: Float[Tensor, "*B V"]) -> Float[Tensor, "*B V"]:
+    """Log-probabilities of logits."""
+    return logits.log_softmax(-1)
+
+
+@op()
+def entropy_bits(logits: Float[Tensor, "*B V"]) -> Float[Tensor, "*B"]:
+    """Shannon entropy in bits; impossible tokens contribute 0."""
+    log_p = logits.log_softmax(-1)
+    return -torch.where(log_p.isneginf(), 0.0, log_p.exp() * log_p).sum(-1) / torch.tensor(2.0).log()
+
+
+@op()
+def mask_tokens(logits: Float[Tensor, "*B V"], allowed: Bool[Tensor, "*B V"]) -> Float[Tensor, "*B V"]:
+    """-inf wherever a token is not allowed: a hard mask."""
+    return logits.masked_fill(~allowed, -torch.inf)
+
+
+@op()
+def top_k(logits: Float[Tensor, "*B V"], k: int) -> Float[Tensor, "*B V"]:
+    """Exactly the k largest logits stay, -inf elsewhere."""
+    order = logits.sort(dim=-1, descending=True, stable=True).indices[..., :k]
+    return torch.full_like(logits, -torch.inf).scatter(-1, order, logits.gather(-1, order))
+
+
+@op()
+def top_p(logits: Float[Tensor, "*B V"], p: float | Float[Tensor, "B"]) -> Float[Tensor, "*B V"]:
+    """The fewest most likely tokens whose probability reaches p stay (Holtzman et al., arXiv 1904.09751), never none."""
+    ordered, order = logits.sort(dim=-1, descending=True, stable=True)
+    before = ordered.softmax(-1).cumsum(-1) - ordered.softmax(-1)
+    kept = ordered.masked_fill(before >= over(p, logits), -torch.inf)
+    kept[..., 0] = ordered[..., 0]
+    return torch.empty_like(logits).scatter(-1, order, kept)
+
+
+@op()
+def subtract(logits: Float[Tensor, "*B V"], amount: Float[Tensor, "*B V"]) -> Float[Tensor, "*B V"]:
+    """``logits - amount``: a penalty."""
+    return logits - amount

@@ -1,0 +1,72 @@
+"""What flows between phases while a step is traced: Draft, Scored, Commit. The graph itself holds only tensors and handles.
+
+Sites: 0 is the root; the site of node i is 1 + the first node with the same parent site and token. A dead site (a duplicate's
+own) is never read.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Law = Literal["fixed", "iid", "without_replacement", "arbitrary"]
+
+
+@dataclass
+class Draft:
+    """Proposed nodes, in draw order; tensors lead with the rows, n nodes.
+
+    ``q`` is held by node, not by site: the very row its draw was made from, the same for all siblings.
+    """
+
+    token: Any
+    parents: Any
+    """Parent node by node, -1 the root: a tuple where the topology is constant, else ``[b,n]``."""
+    parent_site: Any
+    site: Any
+    rank: Any
+    valid: Any
+    law: Law
+    nodes: int
+    depth: int
+    """The longest path, in tokens."""
+    width: int
+    """The most children a site can have, duplicates counted."""
+    q: Any = None
+    probes: "Probes | None" = None
+    stage: str = ""
+
+
+@dataclass
+class Probes:
+    """Nodes that are scored and never accepted, after the draft's own; each is seen only by its own chain."""
+
+    embeds: Any
+    """``[b,m,w]``."""
+    parents: Any
+    """Parent node of each, draft nodes counted first; a tuple."""
+    count: int
+
+
+@dataclass
+class Scored:
+    """A target's logits by site, root first, as scored (``raw``) and as shaped so far (``composed``)."""
+
+    raw: Any
+    composed: Any
+    hidden: tuple[Any, ...] = ()
+    """States after each layer, ``[b, 1+n, w]``, where a stage wants them."""
+    views: dict[str, Any] = field(default_factory=dict)
+    """Raw logits by site of other views, by name."""
+    probes: Any = None
+    """``[b,m,v]``: logits at probes."""
+
+
+@dataclass
+class Commit:
+    """What a step commits: ``token [b,m]``, ``count [b]``, and ``node [b,m]``, the site each token was selected from."""
+
+    token: Any
+    node: Any
+    count: Any
+    last_site: Any
+    """``[b]``: the site of the last token; per-site values carried on are gathered here."""
+    last_token: Any

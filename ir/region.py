@@ -1,0 +1,71 @@
+"""Regions: a graph run by a node - again and again, on some rows only, or once under a name of its own."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from torch import fx
+
+from penstock.ir import tracing
+
+
+@dataclass(frozen=True, eq=False)
+class Region:
+    """A node's target that holds a graph.
+
+    ``repeat`` runs it ``data["times"]`` times, its outputs carried; ``cond_rows`` keeps its results where ``lead`` holds;
+    ``call`` runs it once.
+    """
+
+    kind: str
+    graph: fx.Graph
+    lead: list[fx.Node]
+    """Parameters the region itself supplies: the iteration of a repeat."""
+    carried: list[fx.Node]
+    """Parameters replaced by the outputs, in order: values first, then handles."""
+    captures: list[fx.Node]
+    """Parameters taken from outside and only read."""
+    data: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def __name__(self) -> str:
+        return str(self.data.get("label", self.kind))
+
+    @property
+    def __module__(self) -> str:  # type: ignore[override]
+        return "penstock"
+
+    def __call__(self, *args: Any) -> Any:
+        raise RuntimeError(f"the region {self.__name__} is run by a backend, not called")
+
+    def bind(self, carried: Sequence[Any], captures: Sequence[Any], lead: Sequence[Any] = ()) -> list[Any]:
+        """The arguments of the inner graph's placeholders, in their order."""
+        values = dict(zip(self.lead, lead, strict=True)) | dict(zip(self.carried, carried, strict=True))
+        values |= dict(zip(self.captures, captures, strict=True))
+        return [values[node] for node in self.graph.nodes if node.op == "placeholder"]
+
+
+def repeat(times: int, body: Callable[..., Any], carry: Sequence[Any], *, label: str = "repeat", **data: Any) -> list[Any]:
+    """``carry = body(i, *carry)`` for i below ``times``; with a live mask among the carry it is the bounded while."""
+    tracer = cast(Any, tracing.active())
+    return cast(list[Any], tracer.region("repeat", body, carry, leading=(0,), times=times, label=label, **data))
+
+
+def cond_rows(mask: Any, body: Callable[..., Any], carry: Sequence[Any], *, label: str = "cond_rows") -> list[Any]:
+    """``carry = body(*carry)`` on the rows where ``mask [b]`` holds: only they are live inside, the others keep their values."""
+    tracer = cast(Any, tracing.active())
+
+    def narrowed(*carried: Any) -> Any:
+        tracer.live = mask if tracer.live is None else tracer.live & mask
+        return body(*carried)
+
+    from penstock.ir.ops.rows import select_rows
+
+    kept = tracer.region("cond_rows", narrowed, carry, label=label)
+    return [select_rows(mask, new, old) for new, old in zip(kept, carry, strict=True)]
+
+
+def call(body: Callable[..., Any], carry: Sequence[Any], *, label: str, **data: Any) -> list[Any]:
+    """``body(*carry)`` once, printed under its label: an inner pipeline."""
+    tracer = cast(Any, tracing.active())
+    return cast(list[Any], tracer.region("call", body, carry, label=label, **data))

@@ -1,0 +1,77 @@
+"""State is rows: every handle can be taken, put and forked by row."""
+
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+
+def take(value: Any, rows: Tensor) -> Any:
+    """The rows of a value, copied; what has no rows (numbers, models, scalars) is shared."""
+    if isinstance(value, Tensor):
+        return value[rows] if value.dim() else value
+    if isinstance(value, tuple | list):
+        return type(value)(take(item, rows) for item in value)
+    if isinstance(value, dict):
+        return {name: take(item, rows) for name, item in value.items()}
+    return value.take(rows) if hasattr(value, "take") else value
+
+
+def put(value: Any, rows: Tensor, other: Any) -> Any:
+    """``value`` with these rows replaced by the rows of ``other``."""
+    if isinstance(value, Tensor):
+        return value.index_copy(0, rows, other) if value.dim() else value
+    if isinstance(value, tuple | list):
+        return type(value)(put(mine, rows, new) for mine, new in zip(value, other, strict=True))
+    if isinstance(value, dict):
+        return {name: put(item, rows, other[name]) for name, item in value.items()}
+    if not hasattr(value, "put"):
+        return value
+    replaced = value.put(rows, other)
+    return value if replaced is None else replaced  # a cache overwrites itself
+
+
+def leaves(value: Any) -> list[Tensor]:
+    """Every tensor with rows that a value holds, in a fixed order."""
+    if isinstance(value, Tensor):
+        return [value] if value.dim() else []
+    if isinstance(value, tuple | list):
+        return [leaf for item in value for leaf in leaves(item)]
+    if isinstance(value, dict):
+        return [leaf for name in sorted(value) for leaf in leaves(value[name])]
+    return list(value.leaves()) if hasattr(value, "leaves") else []
+
+
+def where_rows(mask: Tensor, new: Any, old: Any) -> Any:
+    """Row by row: ``new`` where the mask holds, else ``old``."""
+    if isinstance(new, Tensor):
+        return torch.where(mask.view(-1, *[1] * (new.dim() - 1)), new, old)
+    if isinstance(new, tuple | list):
+        return type(new)(where_rows(mask, a, b) for a, b in zip(new, old, strict=True))
+    return {name: where_rows(mask, item, old[name]) for name, item in new.items()}
+
+
+@dataclass
+class Rows:
+    """A handle: a record of tensors ``[b, ...]`` and of things all rows share.
+
+    Handles are linear: an op that consumes one may mutate it, because nobody else holds that version; `take` copies.
+    """
+
+    def take(self, rows: Tensor) -> Self:
+        return replace(self, **{f.name: take(getattr(self, f.name), rows) for f in fields(self)})
+
+    def put(self, rows: Tensor, other: Self) -> Self:
+        return replace(self, **{f.name: put(getattr(self, f.name), rows, getattr(other, f.name)) for f in fields(self)})
+
+    def leaves(self) -> list[Tensor]:
+        return [leaf for f in fields(self) for leaf in leaves(getattr(self, f.name))]
+
+
+State = dict[str, Rows]
+"""A decoder's whole state: handle by name (``seq``, ``view:target``, ``reg:penalty``)."""
+
+
+def take_state(state: State, rows: Tensor) -> State:
+    return {name: handle.take(rows) for name, handle in state.items()}

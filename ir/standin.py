@@ -1,0 +1,61 @@
+"""Stand-in models: the shapes of a model without its weights, for tracing and for `check`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from penstock.ir.host import Feed, Forwarded
+from penstock.ir.rows import State
+from penstock.ir.state import new_sequence, new_view
+from penstock.ir.types import EXAMPLE_ROWS
+
+
+class NoCache:
+    """A cache that only has room."""
+
+    def __init__(self, slots: int) -> None:
+        self.slots = slots
+
+    def take(self, rows: Tensor) -> "NoCache":
+        return self
+
+    def move(self, source: Tensor, target: Tensor) -> None:
+        pass
+
+    def clear_from(self, first: Tensor) -> None:
+        pass
+
+    def leaves(self) -> Sequence[Tensor]:
+        return ()
+
+
+@dataclass(frozen=True)
+class StandIn:
+    """A model's facts, answering every forward with equal logits of the right shape."""
+
+    name: str
+    vocab: int
+    width: int = 8
+    layers: int = 2
+    capabilities: frozenset[str] = frozenset()
+
+    def new_cache(self, rows: int, slots: int) -> NoCache:
+        return NoCache(slots)
+
+    def embed(self, ids: Tensor) -> Tensor:
+        return torch.zeros(*ids.shape, self.width)
+
+    def forward(self, cache: NoCache, feed: Feed) -> Forwarded:
+        low, high = feed.layers or (0, self.layers)
+        state = torch.zeros(*feed.ids.shape, self.width)
+        return Forwarded(torch.zeros(*feed.ids.shape, self.vocab), (state,) * (high - low) if feed.want_hidden else ())
+
+
+def example_state(views: dict[str, StandIn], nodes: int, params: Sequence[str] = ()) -> State:
+    """A small batch of rows of unequal prompts over stand-ins, with room for one step of ``nodes`` nodes."""
+    values = {name: torch.ones(EXAMPLE_ROWS) for name in params}
+    seq = new_sequence(EXAMPLE_ROWS, 16 + nodes, key=torch.arange(EXAMPLE_ROWS), limit=8, params=values)
+    prompts = [[1] * (1 + row % 3) for row in range(EXAMPLE_ROWS)]
+    return {"seq": seq} | {f"view:{name}": new_view(model, prompts, 16 + nodes) for name, model in views.items()}  # type: ignore[arg-type]

@@ -1,0 +1,90 @@
+"""The step as a stage sees it while it is traced: who is live, what views answer, what registers carry."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from penstock.ir.lift import advance, lift
+from penstock.ir.ops.forward import forward
+from penstock.ir.ops.rows import at_each
+from penstock.ir.ops.sequence import get, look, request_parameter
+from penstock.ir.ports import Draft, Scored
+from penstock.ir.trace import Tracer
+
+
+@dataclass
+class Step:
+    """One step under construction; every attribute is a traced value or a constant."""
+
+    tracer: Tracer
+    vocab: int
+    mirrored: tuple[Any, ...] = ()
+    """Transforms copied onto a drafter's logits, in reading order."""
+    draft: Draft | None = None
+    scored: Scored | None = None
+    path_states: dict[str, Any] = field(default_factory=dict)
+    """Path state by site, by stage name; there once the draft is scored."""
+    carried: dict[str, Any] = field(default_factory=dict)
+    """Per-site values ``[b,sites,...]`` to gather at the last committed site and carry on, by register."""
+    length: Any = None
+    live: Any = None
+    steps: Any = None
+    key: Any = None
+    limit: Any = None
+
+    def __post_init__(self) -> None:
+        self.length, self.live, self.steps, self.key, self.limit = look("seq")
+        self.tracer.live = self.live
+
+    def forward(self, view: str, tokens: Any = None, parents: Any = (), **options: Any) -> tuple[Any, Any]:
+        """``(logits [b, root + m, v], hidden)`` of a view; see `ops.forward.forward`."""
+        if isinstance(parents, tuple) and tokens is None:
+            return forward(f"view:{view}", "seq", root=True, **options)  # type: ignore[no-any-return]
+        return forward(f"view:{view}", "seq", tokens, parents, **options)  # type: ignore[no-any-return]
+
+    def read(self, register: str) -> Any:
+        """What the register carries from the last step."""
+        return get(f"reg:{register}")
+
+    def carry(self, register: str, by_site: Any) -> None:
+        """Carry on the value of the site that the step's last token was selected from."""
+        self.carried[register] = by_site
+
+    def value(self, field_value: Any) -> Any:
+        """A stage's field: a constant, or the request parameter that it names."""
+        name = getattr(field_value, "param", None)
+        return field_value if name is None else request_parameter("seq", name)
+
+    def score(self, view: str, **options: Any) -> Scored:
+        """The view's logits at every site of the draft, the root fed with it."""
+        draft = self.draft
+        if draft is None:
+            logits, hidden = self.forward(view, **options)
+            return Scored(logits, logits, hidden)
+        logits, hidden = self.forward(view, draft.token, draft.parents, root=True, **options)
+        return Scored(logits, logits, hidden)
+
+
+def shaped(step: Step, logits: Any, states: Mapping[str, Any]) -> Any:
+    """A drafter's logits ``[b,t,v]`` after the mirrored transforms, given their path states ``[b,t,...]``."""
+    for placed in step.mirrored:
+        with step.tracer.stage_of(placed.name, origin="mirror"):
+            logits = transformed(step, placed, logits, states.get(placed.name))
+    return logits
+
+
+def transformed(step: Step, placed: Any, logits: Any, state: Any) -> Any:
+    """One transform at every site: by its path state if it has one."""
+    stage = placed.bound(step)
+    return lift(stage, "transform", logits) if state is None else lift(stage, "read", state, logits)
+
+
+def stepped(step: Step, states: Mapping[str, Any], token: Any) -> dict[str, Any]:
+    """Mirrored path states one token further."""
+    stages = {placed.name: placed.bound(step) for placed in step.mirrored}
+    return {name: advance(step.tracer.constant(stages[name]), state, token, None) for name, state in states.items()}
+
+
+def gathered(states: Mapping[str, Any], index: Any) -> dict[str, Any]:
+    """Path states at other sites."""
+    return {name: at_each(state, index) for name, state in states.items()}

@@ -1,0 +1,215 @@
+"""Record a step: ops become nodes, handles are threaded, every node runs once on a small example.
+
+The example types each node (plain torch between ops too), so a mistake is found while tracing, at the author's own line.
+"""
+
+import operator
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+from torch.fx.proxy import GraphAppendingTracer, Proxy
+
+from penstock.ir import tracing
+from penstock.ir.errors import PenstockError
+from penstock.ir.lift import PlainTorch
+from penstock.ir.op import Op
+from penstock.ir.region import Region
+from penstock.ir.rows import State
+from penstock.ir.types import type_of
+
+OWN_CODE = str(Path(__file__).resolve().parents[1])
+
+
+class Constant:
+    """A Python object (a stage, a rule) among a node's arguments, opaque to fx."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __repr__(self) -> str:
+        return getattr(self.value, "kind", None) or type(self.value).__name__
+
+
+def author_line() -> str | None:
+    """``file:line`` of the nearest frame outside torch and penstock's own machinery."""
+    frame: Any = sys._getframe(1)
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if "/torch/" not in name and not (name.startswith(OWN_CODE) and any(f"/{part}/" in name for part in ("ir", "passes"))):
+            return f"{name}:{frame.f_lineno}"
+        frame = frame.f_back
+    return None
+
+
+class Tracer(GraphAppendingTracer):
+    """Builds one step graph over a state whose handles authors only name."""
+
+    def __init__(self, example: State, vocab: int) -> None:
+        super().__init__(fx.Graph())
+        self.stage, self.source, self.origin = "", "", ""
+        self.vocab = vocab
+        self.versions: dict[str, Proxy] = {}
+        self.live: Any = None
+        self._captured: dict[fx.Node, fx.Node] = {}
+        self._only_ops = False
+        for name, handle in example.items():
+            self.versions[name] = self.placeholder(name.replace(":", "_"), handle)
+
+    # --- nodes -------------------------------------------------------------------------------------------------
+    def placeholder(self, name: str, value: Any) -> Proxy:
+        node = self.graph.placeholder(name)
+        node.meta["example"], node.meta["type"] = value, type_of(value, self.vocab)
+        return Proxy(node, self)
+
+    def constant(self, value: Any) -> Constant:
+        return Constant(value)
+
+    def create_arg(self, a: Any) -> Any:
+        if isinstance(a, Proxy) and a.node.graph is not self.graph:
+            return self._capture(a.node)
+        if isinstance(a, Tensor):  # a constant tensor: kept whole, shared by all rows
+            return Constant(a)
+        if isinstance(a, Constant) or not _plain(a):
+            return a if isinstance(a, Constant) else Constant(a)
+        return super().create_arg(a)
+
+    def _capture(self, node: fx.Node) -> fx.Node:
+        """A value from outside the region being traced: one more parameter of the region."""
+        if node not in self._captured:
+            first = next((n for n in self.graph.nodes if n.op != "placeholder"), None)
+            place = self.graph.inserting_before(first) if first is not None else self.graph.inserting_after(None)
+            with place:
+                inner = self.graph.placeholder(node.name)
+            inner.meta.update(node.meta)
+            self._captured[node] = inner
+        return self._captured[node]
+
+    @contextmanager
+    def only_ops(self) -> Iterator[None]:
+        """Plain torch raises `PlainTorch`: nothing but ops may be recorded inside."""
+        saved, self._only_ops = self._only_ops, True
+        try:
+            yield
+        finally:
+            self._only_ops = saved
+
+    def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:
+        if self._only_ops and args[0] == "call_method" or self._only_ops and not (isinstance(args[1], Op) or args[1] is operator.getitem):
+            raise PlainTorch(str(args[1]))
+        node = super().create_node(*args, **kwargs)
+        if node.op not in ("placeholder", "output"):
+            node.meta.update(stage=self.stage, source=self.source, origin=self.origin)
+            if not isinstance(node.target, Region):
+                self._run_example(node)
+        return node
+
+    def _run_example(self, node: fx.Node) -> None:
+        args = fx.node.map_arg(node.args, lambda n: n.meta["example"])
+        kwargs = fx.node.map_arg(node.kwargs, lambda n: n.meta["example"])
+        args, kwargs = unwrap(args), unwrap(kwargs)
+        try:
+            with tracing.recording(None):
+                value = getattr(args[0], str(node.target))(*args[1:], **kwargs) if node.op == "call_method" else node.target(*args, **kwargs)  # type: ignore[operator]
+        except PenstockError:
+            raise
+        except Exception as problem:
+            name = getattr(node.target, "__name__", str(node.target))
+            types = ", ".join(type_of(a, self.vocab) for a in args)
+            where = ", ".join(part for part in (self.source, f"stage {self.stage}" if self.stage else "", author_line()) if part)
+            raise PenstockError(f"{name}({types}): {problem}", where=where, fix="make the shapes and types agree") from problem
+        node.meta["example"], node.meta["type"] = value, type_of(value, self.vocab)
+
+    # --- ops and handles ---------------------------------------------------------------------------------------
+    def record(self, op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """One node; leading handle names are replaced by their versions, and consumed ones move on."""
+        count = op.consumes + op.borrows
+        names = args[:count]
+        missing = [n for n in names if n not in self.versions]
+        if missing:
+            raise PenstockError(f"{op.name} needs the handle {missing[0]!r}, which this step has not", where=author_line())
+        if op.takes_live and "live" not in kwargs:
+            kwargs = {**kwargs, "live": self.live}
+        handles = tuple(self.versions[n] for n in names)
+        out = self.create_proxy("call_function", op, (*handles, *args[count:]), kwargs)  # type: ignore[arg-type]
+        if not op.consumes:
+            return self._unpacked(out)
+        for i, name in enumerate(names[: op.consumes]):
+            self.versions[name] = out[i]
+        rest = len(out.node.meta["example"]) - op.consumes
+        results = tuple(out[op.consumes + i] for i in range(rest))
+        return results[0] if rest == 1 else results or None
+
+    def _unpacked(self, out: Proxy) -> Any:
+        value = out.node.meta["example"]
+        return tuple(out[i] for i in range(len(value))) if type(value) is tuple else out
+
+    # --- regions -----------------------------------------------------------------------------------------------
+    @contextmanager
+    def stage_of(self, kind: str, source: str = "", origin: str = "") -> Iterator[None]:
+        """Nodes recorded inside belong to this stage."""
+        saved = self.stage, self.source, self.origin
+        self.stage, self.source, self.origin = kind, source or self.source, origin
+        try:
+            yield
+        finally:
+            self.stage, self.source, self.origin = saved
+
+    def region(self, kind: str, body: Callable[..., Any], carry: Sequence[Any], *, leading: Sequence[Any] = (), **data: Any) -> list[Any]:
+        """Trace ``body`` into a graph of its own; values from outside become captures, handles it touches become carried."""
+        outer, captured, before, live = self.graph, self._captured, dict(self.versions), self.live
+        self.graph, self._captured = fx.Graph(), {}
+        try:
+            lead = [self.placeholder(f"lead{i}", value) for i, value in enumerate(leading)]
+            carried = [self.placeholder(f"c{i}", _example(c)) for i, c in enumerate(carry)]
+            results = body(*lead, *carried)
+            changed = [n for n in before if self.versions[n] is not before[n]]
+            outputs = [self.create_arg(r) for r in results] + [self.versions[n].node for n in changed]
+            own = [self.create_arg(before[n]) for n in changed]
+            inner = self.graph
+            inner.output(tuple(outputs))
+            captures = {outer_node: node for outer_node, node in self._captured.items() if node not in own}
+        finally:
+            self.graph, self._captured, self.live = outer, captured, live
+        inputs = [p.node for p in lead], [p.node for p in carried] + own, list(captures.values())
+        region = Region(kind, inner, *inputs, data)
+        handles = [before[n] for n in changed]
+        out = self.create_proxy("call_function", region, (*carry, *handles, *(Proxy(n, self) for n in captures)), {})  # type: ignore[arg-type]
+        out.node.meta["example"] = [_node_example(o) for o in outputs]
+        out.node.meta["type"] = "(" + ", ".join(type_of(v, self.vocab) for v in out.node.meta["example"]) + ")"
+        for i, name in enumerate(changed):
+            self.versions[name] = out[len(carry) + i]
+        return [out[i] for i in range(len(carry))]
+
+    def finish(self, outputs: Sequence[str]) -> fx.Graph:
+        """Close the step: it returns the last version of each handle."""
+        self.graph.output(tuple(self.versions[name].node for name in outputs))
+        return self.graph
+
+
+def _plain(a: Any) -> bool:
+    """Whether fx may hold this argument as it is."""
+    return a is None or isinstance(a, Proxy | fx.Node | int | float | bool | str | tuple | list | dict | slice | torch.dtype | torch.device | type(Ellipsis))
+
+
+def unwrap(args: Any) -> Any:
+    """Arguments with constants taken out of their wrapping."""
+    if isinstance(args, Constant):
+        return args.value
+    if isinstance(args, tuple | list):
+        return type(args)(unwrap(a) for a in args)
+    if isinstance(args, dict):
+        return {k: unwrap(v) for k, v in args.items()}
+    return args
+
+
+def _example(value: Any) -> Any:
+    return value.node.meta["example"] if isinstance(value, Proxy) else value
+
+
+def _node_example(value: Any) -> Any:
+    return value.meta["example"] if isinstance(value, fx.Node) else unwrap(value)

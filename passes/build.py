@@ -1,0 +1,159 @@
+"""Trace a plan into the graph of one step: decide, draft, score, compose, cut, accept, state."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import fx
+from torch.utils import _pytree as pytree
+
+from penstock.ir import tracing
+from penstock.ir.draft import widened
+from penstock.ir.lift import advance, along_paths, lift
+from penstock.ir.ops.accept import RULES
+from penstock.ir.ops.forward import keep
+from penstock.ir.ops.rows import at
+from penstock.ir.ops.sequence import append, end_rows, put
+from penstock.ir.ops.tree import reached_by
+from penstock.ir.ports import Commit, Draft, Scored
+from penstock.ir.roles import Composer
+from penstock.ir.rows import State
+from penstock.ir.standin import StandIn, example_state
+from penstock.ir.state import Register
+from penstock.ir.step import Step, transformed
+from penstock.ir.trace import Tracer
+from penstock.ir.types import EXAMPLE_ROWS
+from penstock.ir.walk import walk
+from penstock.passes.plan import Placed, Plan
+
+
+@dataclass(frozen=True)
+class StepGraph:
+    """One step of a pipeline: ``state[handles] -> state[handles]``."""
+
+    graph: fx.Graph
+    handles: tuple[str, ...]
+    plan: Plan
+    nodes: int
+    """In-step nodes that views make room for."""
+    eos: tuple[int, ...]
+
+
+def build(plan: Plan, views: Mapping[str, StandIn], *, eos: tuple[int, ...] = (), params: tuple[str, ...] = ()) -> StepGraph:
+    """Trace one step over stand-ins of the views' models. Raises PenstockError at the author's line."""
+    vocab = next(iter(views.values())).vocab
+    room = sum(int(getattr(p.stage, "room", 0)) for p in plan.stages)
+    example = example_state(dict(views), room, params) | registers_of(plan, [[1] * (1 + r % 3) for r in range(EXAMPLE_ROWS)], vocab)
+    tracer = Tracer(example, vocab)
+    with tracing.recording(tracer):
+        step = Step(tracer, vocab, plan.mirrored)
+        trace_phases(step, plan, tuple(views), eos)
+        graph = tracer.finish(tuple(example))
+    return StepGraph(graph, tuple(example), plan, room, eos)
+
+
+def registers_of(plan: Plan, prompts: list[list[int]], vocab: int) -> State:
+    """The registers of a new batch: path states from each row's prompt, and what stages carry."""
+    found: State = {}
+    for p in plan.stages:
+        if p.automaton:
+            found[f"reg:{p.name}"] = Register(batched([p.stage.start(prompt) for prompt in prompts]))
+        if p.has("registers"):
+            found |= {f"reg:{name}": Register(value) for name, value in p.stage.registers(len(prompts), vocab).items()}
+    return found
+
+
+def batched(values: list[Any]) -> Any:
+    """Rows of equal structure as one batch."""
+    return pytree.tree_map(lambda *leaf: torch.stack([torch.as_tensor(x) for x in leaf]), *values)
+
+
+def trace_phases(step: Step, plan: Plan, views: tuple[str, ...], eos: tuple[int, ...]) -> None:
+    tracer = step.tracer
+    if plan.drafter:
+        with tracer.stage_of(plan.drafter.name, plan.drafter.source):
+            step.draft = plan.drafter.stage.propose(step, plan.drafter.name)
+    for scorer in plan.scorers:
+        with tracer.stage_of(scorer.name, scorer.source):
+            step.scored = scorer.stage.score(step, scorer.name)
+    scored = step.scored
+    assert scored is not None
+    follow_paths(step, plan, scored)
+    scored.composed = composed(step, plan.accepted, scored)
+    with tracer.stage_of("cut"):
+        last, closed = cuts(step, plan, scored, eos)
+    with tracer.stage_of("accept"):
+        name = plan.acceptor.name if plan.acceptor else "accept"
+        rule = RULES[plan.rule]
+        where = dict(length=step.length, steps=step.steps, key=step.key, limit=step.limit, live=step.live)
+        commit = walk(scored.composed, step.draft, rule, stage=name, last=last, closed=closed, **where)
+    with tracer.stage_of("state"):
+        settle(step, plan, commit, scored, views, eos)
+
+
+def follow_paths(step: Step, plan: Plan, scored: Scored) -> None:
+    """Path state of every automaton at every site."""
+    for p in (p for p in plan.stages if p.automaton):
+        with step.tracer.stage_of(p.name, p.source, origin="lift"):
+            start = step.read(p.name)
+            step.path_states[p.name] = site_states(step, p, start, step.draft, scored)
+
+
+def site_states(step: Step, p: Placed, start: Any, draft: Draft | None, scored: Scored) -> Any:
+    if draft is None:
+        return widened(start, 1)
+    raw = scored.raw if getattr(p.stage, "raw_wanted", False) else None
+    return along_paths(step.tracer.constant(p.stage), start, draft.parent_site, draft.token, raw)
+
+
+def composed(step: Step, order: tuple[Placed, ...], scored: Scored) -> Any:
+    """The acceptor's version of the logits."""
+    logits = scored.raw
+    for p in order:
+        with step.tracer.stage_of(p.name, p.source, origin="lift"):
+            if isinstance(p.stage, Composer):
+                logits = p.bound(step).compose(step, logits, p.name)
+            elif not p.automaton or p.has("read"):
+                logits = transformed(step, p, logits, step.path_states.get(p.name))
+    return logits
+
+
+def cuts(step: Step, plan: Plan, scored: Scored, eos: tuple[int, ...]) -> tuple[Any, Any]:
+    """``(last, closed)`` by site: where the selected token closes the step, and which sites nothing is read below."""
+    last = closed = None
+    for p in (p for p in plan.stages if p.automaton):
+        state = step.path_states[p.name]
+        if p.has("cut"):
+            cut = lift(p.stage, "cut", state, scored.raw)
+            last = cut if last is None else last | cut
+        if p.has("end"):
+            ended = lift(p.stage, "end", state)
+            closed = ended if closed is None else closed | ended
+    if eos and step.draft is not None:
+        stop = reached_by(step.draft.token, eos)
+        closed = stop if closed is None else closed | stop
+    return last, closed
+
+
+def settle(step: Step, plan: Plan, commit: Commit, scored: Scored, views: tuple[str, ...], eos: tuple[int, ...]) -> None:
+    """Views keep the path, registers step past the last token, the sequence grows, ended rows get their status."""
+    for view in views:
+        keep(f"view:{view}", "seq", commit.node, commit.count)
+    ends = []
+    for p in (p for p in plan.stages if p.automaton):
+        before = at(step.path_states[p.name], commit.last_site)
+        raw = at(scored.raw, commit.last_site) if getattr(p.stage, "raw_wanted", False) else None
+        state = advance(step.tracer.constant(p.stage), before, commit.last_token, raw)
+        put(f"reg:{p.name}", state)
+        if p.has("end") and getattr(p.stage, "status", None) is not None:
+            ends.append((lift(p.stage, "end", state), int(p.stage.status)))
+    for name, by_site in step.carried.items():
+        put(f"reg:{name}", at(by_site, commit.last_site))
+    for p in (p for p in plan.stages if p.has("learn")):
+        with step.tracer.stage_of(p.name, p.source):
+            p.stage.learn(step, commit, p.name)
+    append("seq", commit.token, commit.count, eos)
+    for ended, status in ends:
+        end_rows("seq", ended, status)
+

@@ -1,0 +1,24 @@
+"""The order of passes: the only place where it is written."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from penstock.passes.hoist_masks import hoist_masks
+from penstock.passes.mirror import mirror
+from penstock.passes.phases import phases
+from penstock.passes.plan import Plan
+from penstock.passes.sink_accept import sink_accept
+
+ELABORATION: tuple[Callable[[Plan], Plan], ...] = (
+    hoist_masks,  # before mirror, so that the drafter follows the acceptor's order
+    mirror,
+    sink_accept,
+)
+
+
+def elaborate(stages: Sequence[Any]) -> Plan:
+    """A pipeline's stages as the plan of one step."""
+    plan = phases(stages)
+    for run in ELABORATION:
+        plan = run(plan)
+    return plan

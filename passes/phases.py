@@ -1,0 +1,57 @@
+"""Role says when, place says what: sort a pipeline's stages into the phases of a step."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from penstock.ir.errors import PenstockError
+from penstock.passes.plan import Placed, Plan
+
+COMPOSING = ("transform", "gate")
+
+
+def role_of(stage: Any) -> str:
+    """A stage's role by name."""
+    return str(getattr(stage.role, "value", stage.role))
+
+
+def placed(stages: Sequence[Any]) -> tuple[Placed, ...]:
+    """Stages taken apart into their role parts, each named by kind and occurrence."""
+    seen: Counter[str] = Counter()
+    out = []
+    for part in (part for stage in stages for part in stage.parts()):
+        out.append(Placed(part, f"{part.kind}.{seen[part.kind]}"))
+        seen[part.kind] += 1
+    return tuple(out)
+
+
+def phases(stages: Sequence[Any]) -> Plan:
+    """requires: role parts. ensures: one scorer or more, at most one drafter and one acceptor, else an error naming both."""
+    parts = placed(stages)
+    drafter = only(parts, "drafter")
+    acceptor = only(parts, "acceptor")
+    scorers = tuple(p for p in parts if role_of(p.stage) == "scorer")
+    if not scorers:
+        raise PenstockError("a pipeline needs a verifier", fix="add `verifier.model: {model: ...}`")
+    first = parts.index(scorers[0])
+    for part in parts[:first]:
+        if role_of(part.stage) in COMPOSING:
+            raise PenstockError(
+                f"stage {part.name} reads Scored, which nothing before it gives; the first to give it is {scorers[0].name}",
+                where=part.source or None,
+                fix=f"write {part.name} after {scorers[0].name}",
+            )
+    compose = tuple(p for p in parts if role_of(p.stage) in COMPOSING)
+    return Plan(parts, drafter, scorers, compose, compose, (), acceptor)
+
+
+def only(parts: Sequence[Placed], role: str) -> Placed | None:
+    """The one stage of a role, or none; two are an error naming both."""
+    found = [p for p in parts if role_of(p.stage) == role]
+    if len(found) > 1:
+        raise PenstockError(
+            f"stages {found[0].name} and {found[1].name} are both {role}s of one step",
+            where=found[1].source or None,
+            fix=f"keep one {role}",
+        )
+    return found[0] if found else None

@@ -1,0 +1,59 @@
+"""A step before it is traced: stages with instance names, sorted into phases, and what elaboration did to them."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from penstock.ir.roles import Automaton, SiteTransform
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A stage at its place in one pipeline; ``name`` is its kind and its occurrence, the stage part of noise addresses."""
+
+    stage: Any
+    name: str
+
+    @property
+    def automaton(self) -> bool:
+        return isinstance(self.stage, Automaton)
+
+    @property
+    def source(self) -> str:
+        return str(getattr(self.stage, "source", None) or "")
+
+    def has(self, method: str) -> bool:
+        return hasattr(self.stage, method)
+
+    def bound(self, step: Any) -> Any:
+        """The stage with request parameters replaced by their traced values."""
+        fields = {n: getattr(self.stage, n) for n in type(self.stage).model_fields}
+        asked = {n: step.value(v) for n, v in fields.items() if hasattr(v, "param")}
+        return self.stage.model_copy(update=asked) if asked else self.stage
+
+    @property
+    def mirrors(self) -> bool:
+        """Whether a drafter can apply it: it shapes single sites, and needs no raw logits of the target."""
+        stage = self.stage
+        if self.automaton:
+            return self.has("read") and not getattr(stage, "raw_wanted", False)
+        return isinstance(stage, SiteTransform)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The phases of one step; ``rule`` is as declared until `sink_accept` has named one."""
+
+    stages: tuple[Placed, ...]
+    drafter: Placed | None = None
+    scorers: tuple[Placed, ...] = ()
+    compose: tuple[Placed, ...] = ()
+    """Transforms and gates in the order they read and write sites."""
+    accepted: tuple[Placed, ...] = ()
+    """The same stages in the order that the acceptor's version of the logits takes them."""
+    mirrored: tuple[Placed, ...] = ()
+    acceptor: Placed | None = None
+    rule: str = "auto"
+    notes: tuple[str, ...] = ()
+
+    def but(self, *notes: str, **changes: Any) -> "Plan":
+        return replace(self, notes=self.notes + notes, **changes)
