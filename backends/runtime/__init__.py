@@ -1,0 +1,1 @@
+"""What running backends share: the decode loop, views, the slot cache, model adapters."""
