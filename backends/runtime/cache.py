@@ -73,5 +73,5 @@ class SlotCache:
         self.positions.masked_fill_(dead, 0)
 
     def leaves(self) -> Sequence[Tensor]:
-        """The tensors that make up the state, rows leading: views ``[b, layers, kinds, heads, S+1, d]``, ``[b, S+1]``."""
+        """The tensors of the state, rows leading: views ``[b, layers, kinds, heads, S+1, d]`` and ``[b, S+1]``."""
         return self.buffer.movedim(2, 0), self.positions

@@ -1,0 +1,7 @@
+"""Models of Hugging Face transformers, unmodified, behind the `Model` and `Text` protocols."""
+
+from penstock.backends.runtime.hf.load import load, text
+from penstock.backends.runtime.hf.model import HuggingFaceModel
+from penstock.backends.runtime.hf.text import HuggingFaceText
+
+__all__ = ["HuggingFaceModel", "HuggingFaceText", "load", "text"]

@@ -1,0 +1,107 @@
+"""The attention and mask functions that Hugging Face models call when driven by slots.
+
+A model asks for one mask a layer kind, by its own rule (causal, sliding, chunked). The rule is judged on logical
+positions and intersected with what the caller made visible: no code here knows an architecture.
+"""
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.masking_utils import causal_mask_function, eager_mask
+
+from penstock.ir.errors import PenstockError
+
+NAME = "penstock"
+"""Must hold none of sdpa, flash, flex: transformers applies their refusals to any name that does."""
+
+Rule = Callable[..., Any]
+"""``(batch, head, query position, key position) -> may attend``, over tensors that broadcast."""
+
+
+@dataclass(slots=True)
+class Call:
+    """What the functions below need of the forward call in progress."""
+
+    query: Tensor
+    """``[b,n]``: logical positions of the columns."""
+    key: Tensor
+    """``[b,e]``: logical positions of the slots."""
+    visible: Tensor
+    """bool ``[b,n,e]``."""
+    start: Tensor | None = None
+    """``[b,n,w]``: what the first layer run gets instead of the embeddings."""
+    states: list[Tensor] | None = None
+    """Where layers leave their outputs, if anybody wants them."""
+    rules: list[Rule] = field(default_factory=list)
+    """The rules that masks were built for, one a layer kind."""
+
+
+CURRENT: ContextVar[Call | None] = ContextVar("penstock_call", default=None)
+
+
+def slot_mask(batch_size: int, q_length: int, kv_length: int, mask_function: Rule, **kwargs: Any) -> Tensor:
+    """The additive mask ``[b,1,n,e]`` of one layer kind; outside a call of ours, what transformers would build."""
+    call = CURRENT.get()
+    if call is None:
+        return eager_mask(batch_size, q_length, kv_length, mask_function=mask_function, **kwargs)
+    call.rules.append(mask_function)
+    allowed = call.visible[:, None]
+    # Plain causality is what `visible` already says, and obeying it alone lets a block look both ways.
+    if mask_function is not causal_mask_function:
+        b = torch.arange(batch_size, device=allowed.device)[:, None, None, None]
+        within = mask_function(b, torch.zeros_like(b), call.query[:, None, :, None], call.key[:, None, None, :])
+        allowed = allowed & within
+    dtype = kwargs["dtype"]
+    # The least finite number, not -inf: a void column that sees no slot at all must not become NaN.
+    floor = torch.full((), torch.finfo(dtype).min, dtype=dtype, device=allowed.device)
+    return torch.where(allowed, floor.new_zeros(()), floor)
+
+
+def attend(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None,
+    scaling: float | None = None,
+    **kwargs: Any,
+) -> tuple[Tensor, None]:
+    """``query [b,h,n,d]`` over ``key, value [b,g,e,d]`` (g divides h) under an additive mask: ``[b,n,h,d]``."""
+    for unknown in ("indices", "position_bias"):
+        if kwargs.get(unknown) is not None:
+            raise PenstockError(f"attention with `{unknown}` is not supported", where=type(module).__name__)
+    softcap, sinks = kwargs.get("softcap"), kwargs.get("s_aux")
+    if softcap is None and sinks is None:
+        grouped = query.shape[1] != key.shape[1]
+        out = scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scaling, enable_gqa=grouped)
+    else:
+        query = query * (query.shape[-1] ** -0.5 if scaling is None else scaling)
+        out = _attend_in_the_open(query, key, value, mask, softcap, sinks)
+    return out.transpose(1, 2), None
+
+
+def _attend_in_the_open(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, softcap: float | None, sinks: Tensor | None
+) -> Tensor:
+    """What sdpa cannot do: scores squeezed into ``(-softcap, softcap)``; a sink a head that takes weight from slots."""
+    groups = query.shape[1] // key.shape[1]
+    key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
+    scores = query @ key.transpose(2, 3)
+    if softcap is not None:
+        scores = torch.tanh(scores / softcap) * softcap
+    if mask is not None:
+        scores = scores + mask
+    if sinks is not None:
+        scores = torch.cat([scores, sinks.view(1, -1, 1, 1).expand(*scores.shape[:3], 1)], -1)
+    weights = scores.softmax(-1, dtype=torch.float32).to(query.dtype)
+    return weights[..., : key.shape[2]] @ value
+
+
+AttentionInterface.register(NAME, attend)
+AttentionMaskInterface.register(NAME, slot_mask)
