@@ -3,14 +3,14 @@
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from penstock.ir.op import op
 from penstock.ir.ops.logits import softmax
 from penstock.ir.ops.random import race
 from penstock.ir.ops.rows import at_each, join
-from penstock.ir.ops.tree import sites
+from penstock.ir.ops.tree import sites, tip_row
 from penstock.ir.ports import Draft, Law
 from penstock.ir.step import Step, gathered, shaped, stepped
 
@@ -89,12 +89,6 @@ class Growth:
             q=join(*(level[2] for level in self.levels)),
             stage=self.stage,
         )
-
-
-@op()
-def tip_row(q: Float[Tensor, "B T V"], tip: int) -> Float[Tensor, "B V"]:
-    """The distribution below one tip."""
-    return q[:, tip]
 
 
 @op()

@@ -45,10 +45,10 @@ class Region:
         return [values[node] for node in self.graph.nodes if node.op == "placeholder"]
 
 
-def repeat(times: int, body: Callable[..., Any], carry: Sequence[Any], *, label: str = "repeat", **data: Any) -> list[Any]:
+def repeat(times: int, body: Callable[..., Any], carry: Sequence[Any], *, label: str = "repeat", given: dict[str, Any] | None = None, **data: Any) -> list[Any]:
     """``carry = body(i, *carry)`` for i below ``times``; with a live mask among the carry it is the bounded while."""
     tracer = cast(Any, tracing.active())
-    return cast(list[Any], tracer.region("repeat", body, carry, leading=(0,), times=times, label=label, **data))
+    return cast(list[Any], tracer.region("repeat", body, carry, leading=(0,), given=given, times=times, label=label, **data))
 
 
 def cond_rows(mask: Any, body: Callable[..., Any], carry: Sequence[Any], *, label: str = "cond_rows") -> list[Any]:

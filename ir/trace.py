@@ -159,13 +159,19 @@ class Tracer(GraphAppendingTracer):
         finally:
             self.stage, self.source, self.origin = saved
 
-    def region(self, kind: str, body: Callable[..., Any], carry: Sequence[Any], *, leading: Sequence[Any] = (), **data: Any) -> list[Any]:
-        """Trace ``body`` into a graph of its own; values from outside become captures, handles it touches become carried."""
+    def region(self, kind: str, body: Callable[..., Any], carry: Sequence[Any], *, leading: Sequence[Any] = (), given: dict[str, Any] | None = None, **data: Any) -> list[Any]:
+        """Trace ``body`` into a graph of its own; values from outside become captures, handles it touches become carried.
+
+        ``given`` names captures that come first and in this order, for backends that replace the region as a whole.
+        """
         outer, captured, before, live = self.graph, self._captured, dict(self.versions), self.live
         self.graph, self._captured = fx.Graph(), {}
         try:
             lead = [self.placeholder(f"lead{i}", value) for i, value in enumerate(leading)]
             carried = [self.placeholder(f"c{i}", _example(c)) for i, c in enumerate(carry)]
+            names = tuple(name for name, value in (given or {}).items() if isinstance(value, Proxy))
+            for name in names:
+                self._capture((given or {})[name].node)
             results = body(*lead, *carried)
             changed = [n for n in before if self.versions[n] is not before[n]]
             outputs = [self.create_arg(r) for r in results] + [self.versions[n].node for n in changed]
@@ -176,7 +182,7 @@ class Tracer(GraphAppendingTracer):
         finally:
             self.graph, self._captured, self.live = outer, captured, live
         inputs = [p.node for p in lead], [p.node for p in carried] + own, list(captures.values())
-        region = Region(kind, inner, *inputs, data)
+        region = Region(kind, inner, *inputs, data | {"given": names})
         handles = [before[n] for n in changed]
         out = self.create_proxy("call_function", region, (*carry, *handles, *(Proxy(n, self) for n in captures)), {})  # type: ignore[arg-type]
         out.node.meta["example"] = [_node_example(o) for o in outputs]

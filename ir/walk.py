@@ -54,8 +54,12 @@ def walk(
         return torch.where(onward, below, site), onward, token, node, count + going
 
     start = blank_path(length, depth + 1)
+    given = dict(composed=composed, length=length, steps=steps, key=key, limit=limit, live=live, last=last, closed=closed)
+    if draft is not None:
+        given |= {name: getattr(draft, name) for name in ("token", "parent_site", "site", "rank", "valid", "q")}
+    data = dict(rule=rule, law=draft.law if draft else None, stage=stage)
     site, _, token, node, count = repeat(
-        depth + 1, body, [start[0], live, start[1], start[1], start[0]], label="walk", rule=rule, law=draft.law if draft else None
+        depth + 1, body, [start[0], live, start[1], start[1], start[0]], label="walk", given=given, **data
     )
     return Commit(token, node, count, site, at(token, count - 1))
 

@@ -1,6 +1,6 @@
 """The law of a pipeline: every text it can decode, with its exact probability."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -67,18 +67,3 @@ def total_variation(a: Mapping[tuple[int, ...], float], b: Mapping[tuple[int, ..
     """Half the sum of absolute differences."""
     return sum(abs(a.get(t, 0.0) - b.get(t, 0.0)) for t in {*a, *b}) / 2
 
-
-def text_law(next_token: Callable[[tuple[int, ...]], Sequence[float]], *, eos: Sequence[int] = (), limit: int) -> Law:
-    """The law of a decoder given by its next-token distribution on texts alone: recursion, no cache, sites or graph."""
-    law: Law = {}
-
-    def extend(text: tuple[int, ...], weight: float) -> None:
-        if len(text) == limit or (text and text[-1] in eos):
-            law[text] = law.get(text, 0.0) + weight
-            return
-        for token, p in enumerate(next_token(text)):
-            if p > 0:
-                extend((*text, token), weight * p)
-
-    extend((), 1.0)
-    return law

@@ -31,3 +31,9 @@ def race(
 def coin_weights(p: Float[Tensor, "B"]) -> Float[Tensor, "B 2"]:
     """``[1 - p, p]``: a coin is a race over two outcomes."""
     return torch.stack([1 - p, p], -1)
+
+
+@op()
+def largest(logits: Float[Tensor, "B T V"], tip: int) -> Int[Tensor, "B"]:
+    """The lowest id with the largest logit at one tip: what every race over a greedy distribution returns."""
+    return logits[:, tip].argmax(-1)

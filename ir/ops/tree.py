@@ -61,6 +61,12 @@ def reached_by(token: Int[Tensor, "B N"], ids: tuple[int, ...]) -> Bool[Tensor, 
     return torch.cat([torch.zeros_like(node[:, :1]), node], 1)
 
 
+@op()
+def tip_row(q: Float[Tensor, "B T V"], tip: int) -> Float[Tensor, "B V"]:
+    """The distribution below one tip."""
+    return q[:, tip]
+
+
 def ancestors(parents: tuple[int, ...] | Tensor, rows: int) -> Bool[Tensor, "_ N N"]:
     """``[rows or 1, n, n]``: node i sees node j (itself included); a constant topology has one row for all."""
     table = torch.tensor([parents], dtype=torch.long) if isinstance(parents, tuple) else parents

@@ -1,0 +1,70 @@
+"""The text oracle: a pipeline's reference by recursion over texts - site functions and automata, no cache, sites or graph."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from penstock.backends.enumerate.law import Law
+from penstock.ir.roles import Composer
+from penstock.passes.plan import Plan
+
+
+class TextModels:
+    """What every view would say after a text, from scratch."""
+
+    def __init__(self, models: Mapping[str, Any], prompts: Mapping[str, Sequence[int]]) -> None:
+        self.models, self.prompts = models, prompts
+
+    def logits(self, view: str, text: Sequence[int]) -> Tensor:
+        """Next-token logits ``[v]`` of a view after its prefix and this suffix."""
+        model = self.models[view]
+        out: Tensor = model.from_scratch(model.embed(torch.tensor([*self.prompts[view], *text])))[-1]
+        return out
+
+
+def text_law(plan: Plan, texts: TextModels, *, eos: Sequence[int] = (), limit: int) -> Law:
+    """Every text with its probability, by the definition of the reference."""
+    law: Law = {}
+    first = next(iter(texts.prompts))
+    automata = {p.name: p for p in plan.stages if p.automaton}
+
+    def extend(text: tuple[int, ...], states: dict[str, Any], weight: float) -> None:
+        if len(text) == limit or (text and text[-1] in eos) or (text and ended(automata, states)):
+            law[text] = law.get(text, 0.0) + weight
+            return
+        raw = raw_logits(plan, texts, states, text)
+        p = shaped(plan, texts, raw, states, text).softmax(-1)
+        for token in range(len(p)):
+            if p[token] > 0:
+                after = {n: automata[n].stage.step(s, torch.tensor(token), raw) for n, s in states.items()}
+                extend((*text, token), after, weight * float(p[token]))
+
+    extend((), {n: torch.as_tensor(p.stage.start(list(texts.prompts[first]))) for n, p in automata.items()}, 1.0)
+    return law
+
+
+def ended(automata: Mapping[str, Any], states: Mapping[str, Any]) -> bool:
+    """Whether an automaton that ends rows is at an end."""
+    ending = (p for p in automata.values() if p.has("end") and getattr(p.stage, "status", None) is not None)
+    return any(bool(p.stage.end(states[p.name])) for p in ending)
+
+
+def raw_logits(plan: Plan, texts: TextModels, states: Mapping[str, Any], text: Sequence[int]) -> Tensor:
+    """What the scorer would score after a text; a scorer that switches views says which by the path states."""
+    scorer = plan.scorers[-1].stage
+    view = scorer.view_at(states) if hasattr(scorer, "view_at") else scorer.view
+    return texts.logits(view, text)
+
+
+def shaped(plan: Plan, texts: TextModels, logits: Tensor, states: Mapping[str, Any], text: Sequence[int]) -> Tensor:
+    """The acceptor's logits at one position."""
+    for p in plan.accepted:
+        if isinstance(p.stage, Composer):
+            logits = p.stage.compose_text(logits, texts, text)  # type: ignore[attr-defined]
+        elif not p.automaton:
+            logits = p.stage.transform(logits)
+        elif p.has("read"):
+            logits = p.stage.read(states[p.name], logits)
+    return logits

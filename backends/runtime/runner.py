@@ -1,0 +1,130 @@
+"""The decode loop around a lowered step: start requests as rows, step until none is live, fork and take rows between."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from penstock.backends.runtime.prefill import prefill
+from penstock.ir.errors import PenstockError
+from penstock.ir.host import Model
+from penstock.ir.noise import fold, request_key
+from penstock.ir.rows import State, take_state
+from penstock.ir.state import PAUSED, RUNNING, STATUS, new_sequence, new_view
+from penstock.passes.build import StepGraph, registers_of
+
+
+@dataclass(frozen=True)
+class Request:
+    """One row to decode: its prompt as every view sees it."""
+
+    prompts: Mapping[str, Sequence[int]]
+    limit: int
+    key: int | None = None
+    """The caller's own noise key; else one is derived from seed, prompt and occurrence."""
+    params: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What became of a row."""
+
+    tokens: list[int]
+    status: str
+    steps: int
+    """Steps the row took: forwards of the target, where it has one a step."""
+
+
+class Decoder:
+    """A step graph bound to models; ``step`` is the lowered function, or the graph's meaning run node by node."""
+
+    def __init__(self, graph: StepGraph, models: Mapping[str, Model], step: Callable[..., tuple[Any, ...]], seed: int = 0) -> None:
+        self.graph, self.models, self.step, self.seed = graph, models, step, seed
+
+    def start(self, requests: Sequence[Request]) -> State:
+        """A state with one row a request, prompts prefilled."""
+        first = next(iter(self.models))
+        limit = max(r.limit for r in requests)
+        room = limit + self.graph.nodes + 1
+        self._fits(requests)
+        params = {name: torch.tensor([float(r.params[name]) for r in requests]) for name in requests[0].params}
+        key = torch.tensor(self._keys(requests, first))
+        seq = new_sequence(len(requests), room, key=key, limit=torch.tensor([r.limit for r in requests]), params=params)
+        views = {f"view:{n}": new_view(m, [list(r.prompts[n]) for r in requests], room) for n, m in self.models.items()}
+        vocab = next(iter(self.models.values())).vocab
+        registers = registers_of(self.graph.plan, [list(r.prompts[first]) for r in requests], vocab)
+        for view in views.values():
+            prefill(view, seq)
+        return {"seq": seq, **views, **registers}
+
+    def generate(self, state: State) -> State:
+        """Step until no row is live; paused rows stay as they are."""
+        handles = [state[name] for name in self.graph.handles]
+        seq = self.graph.handles.index("seq")
+        with torch.inference_mode():
+            while RUNNING in handles[seq].status.tolist():  # type: ignore[attr-defined]
+                handles = list(self.step(*handles))
+        return dict(zip(self.graph.handles, handles, strict=True))
+
+    def decode(self, requests: Sequence[Request]) -> list[Decoded]:
+        """Start, generate, read."""
+        return read(self.generate(self.start(requests)))
+
+    def _keys(self, requests: Sequence[Request], view: str) -> list[int]:
+        seen: Counter[tuple[int, ...]] = Counter()
+        keys = []
+        for r in requests:
+            prompt = tuple(r.prompts[view])
+            keys.append(request_key(self.seed, prompt, seen[prompt]) if r.key is None else r.key)
+            seen[prompt] += 1
+        return keys
+
+    def _fits(self, requests: Sequence[Request]) -> None:
+        for i, r in enumerate(requests):
+            for name, model in self.models.items():
+                context = getattr(model, "context", None)
+                need = len(r.prompts[name]) + r.limit
+                if not r.prompts[name]:
+                    raise PenstockError(f"prompt {i} is empty for view {name}", fix="give at least one token")
+                if context is not None and need > context:
+                    raise PenstockError(
+                        f"prompt {i} of {len(r.prompts[name])} tokens and {r.limit} new ones exceed the {context} that {model.name} can hold",
+                        fix="shorten the prompt, or lower max_new_tokens",
+                    )
+
+
+def read(state: State) -> list[Decoded]:
+    """Each row's tokens and status."""
+    seq: Any = state["seq"]
+    rows = zip(seq.tokens.tolist(), seq.length.tolist(), seq.status.tolist(), seq.steps.tolist(), strict=True)
+    return [Decoded(tokens[:length], STATUS[status], steps) for tokens, length, status, steps in rows]
+
+
+def take(state: State, rows: Sequence[int]) -> State:
+    """These rows as a state of their own."""
+    return take_state(state, torch.tensor(list(rows)))
+
+
+def fork(state: State, n: int) -> State:
+    """Every row n times in place; child 0 keeps its key, the others derive theirs. The parent state is consumed."""
+    count = len(state["seq"].key)  # type: ignore[attr-defined]
+    forked = take_state(state, torch.arange(count).repeat_interleave(n))
+    seq: Any = forked["seq"]
+    seq.key = derived(seq.key, torch.arange(n).repeat(count))
+    return forked
+
+
+def derived(key: Tensor, child: Tensor) -> Tensor:
+    """Keys of the children of a fork."""
+    pairs = zip(key.tolist(), child.tolist(), strict=True)
+    return torch.tensor([fold(k, c) >> 1 if c else k for k, c in pairs])
+
+
+def resume(state: State) -> State:
+    """Paused rows run again."""
+    seq: Any = state["seq"]
+    seq.status = torch.where(seq.status == PAUSED, RUNNING, seq.status)
+    return state
