@@ -1,0 +1,1 @@
+"""Drafters: they propose, and say what law their proposals follow."""

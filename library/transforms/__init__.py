@@ -1,0 +1,1 @@
+"""Transforms: they shape the logits of single sites."""

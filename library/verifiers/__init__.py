@@ -1,0 +1,1 @@
+"""Verifiers: a scorer and an acceptor."""

@@ -1,0 +1,41 @@
+"""Laws for stages, ours and anyone's: certify a handful of stages in a small world of table models, in one call."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from penstock.backends.enumerate.certify import Certificate, Small, certify
+from penstock.backends.runtime.table import TableModel
+from penstock.passes.order import elaborate
+
+PROMPTS = ([1], [2, 0, 1], [0, 2])
+"""Row 0 is enumerated; the others are its mates, in other situations: another length, another key."""
+
+
+def views_of(stages: Sequence[Any]) -> dict[str, str]:
+    """Every view that these stages use, with the name of its model."""
+    parts = [part for stage in stages for part in stage.parts()]
+    return {view: model for part in parts if hasattr(part, "views") for view, model in part.views().items()}
+
+
+def small_world(
+    stages: Sequence[Any],
+    *,
+    vocab: int = 3,
+    layers: Mapping[str, int] | None = None,
+    eos: tuple[int, ...] = (),
+    limit: int = 3,
+    batch: int = 1,
+    prompts: Mapping[str, Sequence[Sequence[int]]] | None = None,
+) -> Small:
+    """Table models for the stages' views, one a model name, and prompts for ``batch`` rows."""
+    views = views_of(stages)
+    names = sorted(set(views.values()))
+    models = {name: TableModel(vocab, seed + 1, (layers or {}).get(name, 1)) for seed, name in enumerate(names)}
+    rows = {view: [[t % vocab for t in PROMPTS[b]] for b in range(batch)] for view in views}
+    return Small({view: models[name] for view, name in views.items()}, rows | dict(prompts or {}), eos, limit)
+
+
+def certify_stages(stages: Sequence[Any], reference: Sequence[Any] | None = None, **small: Any) -> Certificate:
+    """Prove these stages exact relative to their reference, by default themselves without what only accelerates."""
+    truth = [r for s in stages if (r := s.reference()) is not None] if reference is None else reference
+    return certify(elaborate(stages), elaborate(truth), small_world(stages, **small))
