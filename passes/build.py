@@ -58,7 +58,7 @@ def registers_of(plan: Plan, prompts: list[list[int]], vocab: int) -> State:
     found: State = {}
     for p in plan.stages:
         if p.automaton:
-            found[f"reg:{p.name}"] = Register(batched([p.stage.start(prompt) for prompt in prompts]))
+            found[f"reg:{p.name}"] = Register(batched([p.stage.start(prompt, vocab) for prompt in prompts]))
         if p.has("registers"):
             found |= {f"reg:{name}": Register(value) for name, value in p.stage.registers(len(prompts), vocab).items()}
     return found

@@ -28,6 +28,7 @@ def text_law(plan: Plan, texts: TextModels, *, eos: Sequence[int] = (), limit: i
     """Every text with its probability, by the definition of the reference."""
     law: Law = {}
     first = next(iter(texts.prompts))
+    vocab = next(iter(texts.models.values())).vocab
     automata = {p.name: p for p in plan.stages if p.automaton}
 
     def extend(text: tuple[int, ...], states: dict[str, Any], weight: float) -> None:
@@ -41,7 +42,7 @@ def text_law(plan: Plan, texts: TextModels, *, eos: Sequence[int] = (), limit: i
                 after = {n: automata[n].stage.step(s, torch.tensor(token), raw) for n, s in states.items()}
                 extend((*text, token), after, weight * float(p[token]))
 
-    extend((), {n: torch.as_tensor(p.stage.start(list(texts.prompts[first]))) for n, p in automata.items()}, 1.0)
+    extend((), {n: torch.as_tensor(p.stage.start(list(texts.prompts[first]), vocab)) for n, p in automata.items()}, 1.0)
     return law
 
 
@@ -54,7 +55,7 @@ def ended(automata: Mapping[str, Any], states: Mapping[str, Any]) -> bool:
 def raw_logits(plan: Plan, texts: TextModels, states: Mapping[str, Any], text: Sequence[int]) -> Tensor:
     """What the scorer would score after a text; a scorer that switches views says which by the path states."""
     scorer = plan.scorers[-1].stage
-    view = scorer.view_at(states) if hasattr(scorer, "view_at") else scorer.view
+    view = scorer.view_at(states) if hasattr(scorer, "view_at") else scorer.seat
     return texts.logits(view, text)
 
 

@@ -78,3 +78,9 @@ def top_p(logits: Float[Tensor, "*B V"], p: float | Float[Tensor, "B"]) -> Float
 def subtract(logits: Float[Tensor, "*B V"], amount: Float[Tensor, "*B V"]) -> Float[Tensor, "*B V"]:
     """``logits - amount``: a penalty."""
     return logits - amount
+
+
+@op()
+def repetition_penalty(logits: Float[Tensor, "*B V"], seen: Bool[Tensor, "*B V"], alpha: float) -> Float[Tensor, "*B V"]:
+    """Where a token was seen, positive logits over ``alpha`` and negative ones times it (CTRL, arXiv 1909.05858)."""
+    return torch.where(seen, torch.where(logits > 0, logits / alpha, logits * alpha), logits)

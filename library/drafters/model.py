@@ -1,10 +1,12 @@
 """Drafts of a smaller model."""
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from penstock.dsl.stage import Effect, Role, Stage
+from penstock.dsl.names import ModelName
+from penstock.dsl.roles import Effect, Role
+from penstock.dsl.stage import Stage
 from penstock.ir.draft import Growth
 from penstock.ir.ports import Draft
 
@@ -13,27 +15,38 @@ class ModelDrafter(Stage):
     """Paths sampled from a draft model (Leviathan et al., arXiv 2211.17192; several iid ones: SpecTr, arXiv 2310.15141)."""
 
     kind: ClassVar[str] = "drafter.model"
-    role: ClassVar[Role] = Role.DRAFTER
-    effect: ClassVar[Effect] = Effect.ACCELERATES
+    role: ClassVar[Role] = "drafter"
+    effect: ClassVar[Effect] = "accelerates"
     law: ClassVar[str] = "iid"
 
-    model: str
-    length: int = Field(4, ge=1, le=64, description="Tokens drafted a path.")
-    paths: int = Field(1, ge=1, le=64, description="Independent paths; duplicates are kept and counted.")
-    mirror: bool = Field(True, description="Draw from the draft model under the target's own transforms.")
+    model: ModelName
+    length: Annotated[int, Field(ge=1, le=64)] = 4
+    """Tokens drafted a path."""
+    paths: Annotated[int, Field(ge=1, le=64)] = 1
+    """Independent paths; duplicates are kept and counted."""
+    mirror: bool = True
+    """Draw from the draft model under the target's own transforms."""
 
     @property
     def room(self) -> int:
         """In-step nodes that views need slots for."""
         return self.length * self.paths
 
+    @property
+    def seat(self) -> str:
+        """The name of its view: a cache of its own, even where the target is the same model."""
+        return f"draft:{self.model}"
+
     def views(self) -> dict[str, str]:
-        return {"draft": self.model}
+        return {self.seat: self.model}
 
     def propose(self, step: Any, stage: str) -> Draft:
-        growth = Growth(step, "draft", stage)
+        growth = Growth(step, self.seat, stage)
         for level in range(self.length):
             if level:
                 growth.feed()
             growth.draw(growth.distribution(), each=1 if level else self.paths)
         return growth.finish("iid", width=self.paths)
+
+    def small(self, v: int) -> "ModelDrafter":
+        return self.model_copy(update={"length": min(self.length, 2), "paths": min(self.paths, 2)})

@@ -1,9 +1,12 @@
 """Temperature."""
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field
 
 from penstock.dsl.param import Param
-from penstock.dsl.stage import Effect, Role, Stage
+from penstock.dsl.roles import Effect, Role
+from penstock.dsl.stage import Stage
 from penstock.ir.ops.logits import scale
 
 
@@ -11,10 +14,13 @@ class Temperature(Stage):
     """``logits / value``; 0 is greedy, the lowest id on ties."""
 
     kind: ClassVar[str] = "transform.temperature"
-    role: ClassVar[Role] = Role.TRANSFORM
-    effect: ClassVar[Effect] = Effect.STEERS
+    role: ClassVar[Role] = "transform"
+    effect: ClassVar[Effect] = "steers"
 
-    value: float | Param = 1.0
+    value: Annotated[float, Field(ge=0)] | Param = 1.0
 
     def transform(self, logits: Any) -> Any:
         return scale(logits, self.value)
+
+    def small(self, v: int) -> "Temperature":
+        return self

@@ -1,24 +1,53 @@
 """The target model, and how its verdict on a draft is reached."""
 
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal
 
-from penstock.dsl.stage import Effect, Role, Stage
+from penstock.dsl.names import ModelName, ViewName
+from penstock.dsl.roles import Effect, Role
+from penstock.dsl.stage import Stage
 from penstock.ir.ports import Scored
 
+RuleName = Literal["auto", "kseq", "recursive", "match"]
 
-class ModelScorer(Stage):
-    """Scores the root and every draft node with one forward of the target."""
+
+class Acceptor(Stage):
+    """The walk from root to leaf that selects what is committed; it runs last, wherever it stands."""
+
+    kind: ClassVar[str] = "acceptor.walk"
+    role: ClassVar[Role] = "acceptor"
+    effect: ClassVar[Effect] = "steers"
+
+    rule: RuleName = "auto"
+    """`auto` takes the rule that is exact for the draft's law; another is refused where it does not fit."""
+
+
+class ModelVerifier(Stage):
+    """Scores the root and every draft node with one forward of the target, and names the acceptance rule."""
 
     kind: ClassVar[str] = "verifier.model"
-    role: ClassVar[Role] = Role.SCORER
-    effect: ClassVar[Effect] = Effect.STEERS
+    role: ClassVar[Role] = "scorer"
+    effect: ClassVar[Effect] = "steers"
+    needs: ClassVar[frozenset[str]] = frozenset({"tree"})
 
-    model: str
-    view: str = "target"
+    model: ModelName
+    rule: RuleName = "auto"
+    view: ViewName | None = None
+    """The view to score in; by default the model's own, on the request's prompt."""
+
+    @property
+    def seat(self) -> str:
+        """The name of the view that it scores in."""
+        return self.view or self.model
+
+    def parts(self) -> tuple[Stage, ...]:
+        return self, self.here(Acceptor(rule=self.rule))
 
     def views(self) -> dict[str, str]:
-        return {self.view: self.model}
+        return {self.seat: self.model}
 
     def score(self, step: Any, stage: str) -> Scored:
-        scored: Scored = step.score(self.view)
+        scored: Scored = step.score(self.seat)
         return scored
+
+    def small(self, v: int) -> "ModelVerifier":
+        return self

@@ -1,0 +1,1 @@
+"""Constraints: automata that allow some tokens and forbid the others."""

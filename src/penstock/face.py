@@ -1,0 +1,165 @@
+"""What people call: load, check, explain, compile, run, certify."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from penstock import resolve
+from penstock.backends.eager.lower import lower
+from penstock.backends.enumerate.certify import Certificate, certify as certified
+from penstock.backends.runtime.runner import Decoder, Request
+from penstock.dsl import spec
+from penstock.dsl.pipeline import Pipeline
+from penstock.dsl.stage import Stage
+from penstock.ir.errors import PenstockError
+from penstock.ir.host import Text
+from penstock.ir.show import show
+from penstock.passes.build import StepGraph, build
+from penstock.passes.dead_code import dead_code
+from penstock.passes.lint import linear
+from penstock.passes.order import elaborate
+from penstock.passes.plan import Plan
+from penstock.testing import small_world, views_of
+
+SMALL = 3
+"""The vocabulary that pipelines are certified over."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """One continuation."""
+
+    prompt: str
+    text: str
+    tokens: list[int]
+    status: str
+    steps: int
+
+    @property
+    def target_forwards(self) -> int:
+        """Forwards of the target for this row: one a step."""
+        return self.steps
+
+    @property
+    def tokens_per_forward(self) -> float:
+        return len(self.tokens) / max(self.steps, 1)
+
+
+def load(path: str | Path) -> Pipeline:
+    """The pipeline of a YAML or JSON spec. Raises PenstockError at its line and column."""
+    return spec.load(path)
+
+
+def traced(pipeline: Pipeline, eos: tuple[int, ...] = ()) -> StepGraph:
+    """The pipeline's step, typed on stand-ins of its models and linted."""
+    plan = elaborate(pipeline.stages)
+    references = pipeline.all_models()
+    facts = {name: resolve.facts(reference) for name, reference in references.items()}
+    views = {view: facts[name] for view, name in views_of(pipeline.stages).items()}
+    step = build(plan, views, eos=eos, params=tuple(pipeline.params()))
+    dead_code(step.graph)
+    linear(step.graph)
+    return step
+
+
+def check(pipeline: Pipeline) -> StepGraph:
+    """That the pipeline means something: stages fit, a step can be traced. Raises PenstockError naming what does not fit."""
+    return traced(pipeline)
+
+
+def explain(pipeline: Pipeline) -> str:
+    """What the pipeline promises, what elaboration did, and the step as it will run."""
+    step = check(pipeline)
+    steering = [p.name for p in step.plan.stages if p.stage.effect == "steers" and p in step.plan.compose]
+    lines = [
+        f"reference: {' >> '.join(s.kind for s in pipeline.reference().stages)}",
+        f"steered by: {', '.join(steering) or 'nothing'}",
+        f"guarantee: {guarantee(step.plan)}",
+        "reproducible: yes, by request key",
+        *step.plan.notes,
+        "step",
+        show(step.graph),
+    ]
+    return "\n".join(lines)
+
+
+def guarantee(plan: Plan) -> str:
+    """Exact in distribution, greedy-exact, or approximate, relative to the reference."""
+    approximate = [p.name for p in plan.stages if p.stage.effect == "approximates"]
+    if approximate:
+        return f"approximate, because of {', '.join(approximate)}"
+    greedy = any(p.stage.kind == "transform.temperature" and p.stage.value == 0 for p in plan.stages)
+    return "greedy-exact (same tokens as the reference)" if greedy else "exact (same distribution as the reference)"
+
+
+class Compiled:
+    """A pipeline bound to its models, ready to continue prompts."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.pipeline = pipeline
+        references = pipeline.all_models()
+        views = views_of(pipeline.stages)
+        self.texts = {name: resolve.text(references[name]) for name in dict.fromkeys(views.values())}
+        resolve.one_vocabulary(self.texts)
+        target = elaborate(pipeline.stages).scorers[-1].stage.views()
+        self.text: Text = self.texts[next(iter(target.values()))]
+        self.step = traced(pipeline, eos=tuple(sorted(self.text.eos)))
+        loaded = {name: resolve.model(references[name]) for name in self.texts}
+        order = [h.removeprefix("view:") for h in self.step.handles if h.startswith("view:")]
+        first = next(iter(target))
+        models = {view: loaded[views[view]] for view in sorted(order, key=lambda v: v != first)}
+        self.decoder = Decoder(self.step, models, lower(self.step), pipeline.generate.seed)
+
+    def run(
+        self, prompts: Sequence[str], *, seed: int | None = None, max_new_tokens: int | None = None, params: Mapping[str, float] | None = None
+    ) -> list[Result]:
+        """Continue the prompts as one batch."""
+        limit = max_new_tokens or self.pipeline.generate.max_new_tokens
+        self.decoder.seed = self.pipeline.generate.seed if seed is None else seed
+        values = {name: p.default for name, p in self.pipeline.params().items()} | dict(params or {})
+        missing = [name for name, value in values.items() if value is None]
+        if missing:
+            raise PenstockError(f"request parameter {missing[0]} has no value", fix="give it in the request, or a default in the spec")
+        requests = [Request(self.views_of(prompt), limit, None, values) for prompt in prompts]  # type: ignore[arg-type]
+        decoded = self.decoder.decode(requests)
+        return [Result(p, self.text.decode(d.tokens), d.tokens, d.status, d.steps) for p, d in zip(prompts, decoded, strict=True)]
+
+    def views_of(self, prompt: str) -> dict[str, list[int]]:
+        """The prompt's ids as every view sees it."""
+        declared = self.pipeline.views
+        return {view: self.text.encode(rewritten(declared[view].prompt, prompt) if view in declared else prompt) for view in self.decoder.models}
+
+
+def rewritten(stage: Stage | None, prompt: str) -> str:
+    """A view's own prompt."""
+    return prompt if stage is None else str(stage.rewrite(prompt))  # type: ignore[attr-defined]
+
+
+def compile(pipeline: Pipeline) -> Compiled:
+    """Check, lower and bind a pipeline. Raises PenstockError for models that cannot be loaded or do not share a vocabulary."""
+    return Compiled(pipeline)
+
+
+def run(
+    pipeline: Pipeline, prompts: Sequence[str] | None = None, *, seed: int | None = None, max_new_tokens: int | None = None
+) -> list[Result]:
+    """Continue prompts, by default the spec's own."""
+    chosen = list(prompts or pipeline.prompts)
+    if not chosen:
+        raise PenstockError("no prompt", fix="give --prompt, or `prompts:` in the spec")
+    return compile(pipeline).run(chosen, seed=seed, max_new_tokens=max_new_tokens)
+
+
+def certify(pipeline: Pipeline) -> Certificate:
+    """Prove the pipeline's stages exact over a toy vocabulary, on table models."""
+    stages = tuple(small(stage) for stage in pipeline.stages)
+    reference = tuple(small(stage) for stage in pipeline.reference().stages)
+    return certified(elaborate(stages), elaborate(reference), small_world(stages, vocab=SMALL, eos=(SMALL - 1,), limit=4, batch=2))
+
+
+def small(stage: Stage) -> Stage:
+    """A stage over the toy vocabulary."""
+    try:
+        return stage.small(SMALL)
+    except NotImplementedError as error:
+        raise PenstockError(str(error), where=stage.source, fix="give the stage a `small(v)`, or certify the rest without it") from None

@@ -1,0 +1,91 @@
+"""From model references to facts, models and tokenizers; facts are read without loading weights or transformers."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from penstock import library
+from penstock.dsl.models import FolderModel, HubModel, ModelReference, TableModel, ZooModel
+from penstock.ir.errors import PenstockError
+from penstock.ir.host import Model, Text
+from penstock.ir.standin import StandIn
+
+CAUSAL = frozenset({"tree", "chunk", "embeds", "layers", "hidden", "kv_read"})
+
+
+def facts(reference: ModelReference) -> StandIn:
+    """Vocabulary and size of a model, from its configuration; a hub model that is not here is taken to be small."""
+    if isinstance(reference, TableModel):
+        return StandIn(str(reference), reference.vocab, reference.vocab, reference.layers, CAUSAL | {"bidirectional"})
+    if isinstance(reference, HubModel):
+        return StandIn(str(reference), 32, capabilities=CAUSAL)
+    config = configuration(reference)
+    sizes = [config.get(name) for name in ("vocab_size", "hidden_size", "num_hidden_layers")]
+    if not all(isinstance(size, int) for size in sizes):
+        raise PenstockError(
+            "config.json does not say vocab_size, hidden_size and num_hidden_layers", where=str(reference), fix="name a causal language model"
+        )
+    return StandIn(str(reference), *sizes, CAUSAL)  # type: ignore[arg-type]
+
+
+def configuration(reference: ModelReference) -> dict[str, Any]:
+    """A folder's config.json."""
+    file = place(reference) / "config.json"
+    try:
+        config = json.loads(file.read_text())
+    except (OSError, ValueError) as error:
+        raise PenstockError(f"no readable model: {error}", where=str(reference), fix="give a folder in the Hugging Face layout") from None
+    return config if isinstance(config, dict) else {}
+
+
+def place(reference: ModelReference) -> Path:
+    """The folder of a local model."""
+    if isinstance(reference, ZooModel):
+        return library.zoo.path(reference.name)
+    assert isinstance(reference, FolderModel)
+    return reference.folder
+
+
+def model(reference: ModelReference) -> Model:
+    """The model itself, weights loaded."""
+    if isinstance(reference, TableModel):
+        from penstock.backends.runtime import table
+
+        return table.TableModel(reference.vocab, reference.seed, reference.layers)  # type: ignore[return-value]
+    from penstock.backends.runtime import hf
+
+    loaded: Any = hf.load(address(reference))
+    return loaded  # type: ignore[no-any-return]
+
+
+def text(reference: ModelReference) -> Text:
+    """The tokenizer of a model."""
+    if isinstance(reference, TableModel):
+        from penstock.backends.runtime.digits import Digits
+
+        return Digits(reference.vocab)
+    from penstock.backends.runtime import hf
+
+    return hf.text(str(library.zoo.tokenizer_path()) if isinstance(reference, ZooModel) else address(reference))
+
+
+def address(reference: ModelReference) -> str:
+    """What the Hugging Face adapter loads."""
+    return str(reference) if isinstance(reference, HubModel) else str(place(reference))
+
+
+def one_vocabulary(texts: dict[str, Text]) -> None:
+    """Tokens are exchanged between models, so every id must mean the same to all. Raises PenstockError naming both."""
+    items = list(texts.items())
+    for name, other in items[1:]:
+        mine, theirs = vocabulary(items[0][1]), vocabulary(other)
+        common = min(len(mine), len(theirs))
+        if {i: t for t, i in mine.items() if i < common} != {i: t for t, i in theirs.items() if i < common}:
+            raise PenstockError(
+                f"models {items[0][0]} and {name} have different vocabularies", fix="draft with a model that shares the target's tokenizer"
+            )
+
+
+def vocabulary(tokenizer: Any) -> dict[str, int]:
+    """Id by token."""
+    return dict(tokenizer.tokenizer.get_vocab()) if hasattr(tokenizer, "tokenizer") else {str(i): i for i in range(tokenizer.vocab)}
