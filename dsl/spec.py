@@ -1,0 +1,101 @@
+"""Spec files: a pipeline as YAML or JSON, both ways; every mistake is one error with its line and column."""
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import ValidationError
+
+from penstock.dsl.located import LocatedList, LocatedMap
+from penstock.dsl.mistakes import mistake
+from penstock.dsl.models import FIX, FolderModel, parse
+from penstock.dsl.pipeline import Pipeline
+from penstock.dsl.read import MAX_BYTES, read, too_large
+from penstock.dsl.scalars import Writer
+from penstock.ir.errors import PenstockError
+
+VERSION = 1
+TEXT = "<text>"
+
+
+def load(spec: str | Path) -> Pipeline:
+    """The pipeline of a spec file, or of a text of several lines. Raises PenstockError."""
+    if isinstance(spec, str) and ("\n" in spec or spec.lstrip().startswith("{")):
+        return pipeline_of(read(spec, TEXT), TEXT, None)
+    path = Path(spec)
+    return pipeline_of(read(text_of(path), str(path)), str(path), path.resolve().parent)
+
+
+def text_of(path: Path) -> str:
+    """The text of a file that may not be one."""
+    if not path.is_file():
+        reason = "is a folder" if path.is_dir() else "is no file"
+        raise PenstockError(f"the spec {reason}", where=str(path), fix="name a YAML or JSON file")
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise too_large(str(path))
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise PenstockError("the spec is not UTF-8 text", where=str(path), fix="name a YAML or JSON file") from None
+    except OSError as error:
+        raise PenstockError(f"the spec cannot be read: {error.strerror}", where=str(path)) from None
+
+
+def pipeline_of(written: Any, name: str, base: Path | None) -> Pipeline:
+    """Located values of a spec as a pipeline whose names are all known."""
+    if not isinstance(written, LocatedMap):
+        raise PenstockError("a spec is a mapping", where=f"{name}:1:1", fix="begin with `penstock: 1`")
+    check_version(written)
+    one_prompt(written)
+    try:
+        pipeline = Pipeline.model_validate(written)
+        pipeline._base = base
+        pipeline.check_names()
+    except ValidationError as error:
+        raise mistake(error, written, "", Pipeline, where=written.place) from None
+    except PenstockError as error:
+        where = error.where or written.places.get("pipeline", written.place)
+        raise PenstockError(error.what, where=where, fix=error.fix) from None
+    check_folders(pipeline, written)
+    return pipeline
+
+
+def check_version(written: LocatedMap) -> None:
+    fix = f"begin with `penstock: {VERSION}`"
+    if "penstock" not in written:
+        raise PenstockError("the format version is missing", where=written.place, fix=fix)
+    given = written["penstock"]
+    if given != VERSION or isinstance(given, bool):
+        raise PenstockError(f"format version {given!r} is not supported", where=written.places["penstock"], fix=fix)
+
+
+def one_prompt(written: LocatedMap) -> None:
+    """``prompt: text`` is ``prompts: [text]``."""
+    if "prompt" not in written:
+        return
+    where, place = written.key_places["prompt"], written.places["prompt"]
+    if "prompts" in written:
+        raise PenstockError("prompt and prompts are both given", where=where, fix="keep prompts")
+    prompts = LocatedList(place)
+    prompts.put(written.pop("prompt"), place)
+    written.put("prompts", where, prompts, place)
+
+
+def check_folders(pipeline: Pipeline, written: LocatedMap) -> None:
+    """Local folders that the spec declares must be there; all else about a model is known once it is loaded."""
+    for name, text in pipeline.models.items():
+        found = parse(text, pipeline.base)
+        if isinstance(found, FolderModel) and not found.folder.is_dir():
+            place = written["models"].places[name]
+            raise PenstockError(f"field models.{name}: there is no folder {found}", where=place, fix=FIX)
+
+
+def dump(pipeline: Pipeline, form: Literal["yaml", "json"] = "yaml") -> str:
+    """The spec of a pipeline, with every field, so that a later default does not change it; `load` gives it back."""
+    spec = pipeline.model_dump(mode="json")
+    if form == "json":
+        return json.dumps(spec, indent=2) + "\n"
+    return str(yaml.dump(spec, Dumper=Writer, sort_keys=False, allow_unicode=True, width=120))
