@@ -65,4 +65,3 @@ class Interpreter:
             carried, env[node] = env[node], []
             env[node] = list(self.run(region.graph, region.bind(carried, captures, (i,) if region.lead else ())))
         return env[node]  # type: ignore[no-any-return]
-

@@ -25,14 +25,19 @@ class Growth:
         self.tip_sites: Any = None
         self.logits, self.hidden = step.forward(view, layers=layers)
         self.states = {p.name: widened(step.read(p.name), 1) for p in step.mirrored if p.automaton}
-        self.parents: tuple[int, ...] = ()
+        self.parents: Any = ()
+        """By node: a tuple while the topology is constant, else ``[b,n]``; ``above`` has the last level's."""
         self.levels: list[tuple[Any, Any, Any]] = []
-        """Per level: tokens ``[b,m]``, parent sites ``[b,m]``, q by node ``[b,m,v]``."""
+        """Per level: tokens ``[b,m]``, parent sites ``[b,m]``, q by node ``[b,m,v]`` or None where no law needs it."""
         self.width = 1
 
+    def shaped(self) -> Any:
+        """Logits at the tips ``[b,tips,v]``, mirrored transforms applied."""
+        return shaped(self.step, self.logits, self.states)
+
     def distribution(self) -> Any:
-        """``q [b,tips,v]``: what the next level is drawn from, mirrored transforms applied."""
-        return softmax(shaped(self.step, self.logits, self.states))
+        """``q [b,tips,v]``: what the next level is drawn from."""
+        return softmax(self.shaped())
 
     def draw(self, q: Any, each: int = 1) -> None:
         """``each`` independent draws below every tip, recorded as one level."""
@@ -46,22 +51,30 @@ class Growth:
 
     def add(self, token: Any, q: Any, each: int) -> None:
         """Append a level of ``each`` nodes below every tip, tip by tip."""
-        first = len(self.parents)
-        below = tuple(tip for tip in self.tips for _ in range(each))
+        above = tuple(tip for tip in self.tips for _ in range(each))
         parent_site = tip_parents(token, 0) if self.tip_sites is None else repeated(self.tip_sites, each)
         self.states = stepped(self.step, {n: repeated_tree(s, each) for n, s in self.states.items()}, token)
+        self._append(token, parent_site, q, above, len(above))
+
+    def graft(self, token: Any, place: Any, q: Any, count: int) -> None:
+        """Append a level of ``count`` distinct nodes that chose their tips: ``place [b,count]`` counts tips, ``q`` is by tip."""
+        above = place + self.tips[0]
+        self.states = stepped(self.step, gathered(self.states, place), token)
+        self._append(token, above + 1, at_each(q, place), above, count)
+
+    def _append(self, token: Any, parent_site: Any, q: Any, above: Any, count: int) -> None:
+        first = self.tips[-1] + 1
         self.levels.append((token, parent_site, q))
-        self.parents += below
-        self.tips = tuple(range(first, first + len(below)))
+        self.above = above
+        dynamic = first and not isinstance(above, tuple)
+        self.parents = join(self.parents, above) if dynamic else self.parents + above if first else above
+        self.tips = tuple(range(first, first + count))
         self.all_sites = self._sites()
-        self.tip_sites = last_columns(self.all_sites[0], len(self.tips))
+        self.tip_sites = last_columns(self.all_sites[0], count)
 
     def feed(self) -> None:
         """Score the last level, so that another can be drawn below it."""
-        token = self.levels[-1][0]
-        self.logits, self.hidden = self.step.forward(
-            self.view, token, tuple(self.parents[t] for t in self.tips), layers=self.layers
-        )
+        self.logits, self.hidden = self.step.forward(self.view, self.levels[-1][0], self.above, layers=self.layers)
         if len(self.tips) > 1:  # siblings must hold the very same row, so read it at the first of equal nodes
             canonical = canonical_tip(self.tip_sites, self.tips[0])
             self.logits = at_each(self.logits, canonical)
@@ -70,7 +83,9 @@ class Growth:
     def _sites(self) -> tuple[Any, Any]:
         tokens, parents = join(*(level[0] for level in self.levels)), join(*(level[1] for level in self.levels))
         self.token, self.parent_site = tokens, parents
-        return chain_sites(tokens) if self.parents == tuple(range(-1, len(self.parents) - 1)) else sites(parents, tokens)
+        chain = isinstance(self.parents, tuple) and self.parents == tuple(range(-1, len(self.parents) - 1))
+        found: tuple[Any, Any] = chain_sites(tokens) if chain else sites(parents, tokens)
+        return found
 
     def finish(self, law: Law, width: int, valid: Any = None) -> Draft:
         """The draft, of this law, with at most ``width`` children a site."""
@@ -83,10 +98,10 @@ class Growth:
             rank=rank,
             valid=every(self.token) if valid is None else valid,
             law=law,
-            nodes=len(self.parents),
+            nodes=self.tips[-1] + 1,
             depth=len(self.levels),
             width=width,
-            q=join(*(level[2] for level in self.levels)),
+            q=None if self.levels[0][2] is None else join(*(level[2] for level in self.levels)),
             stage=self.stage,
         )
 

@@ -73,7 +73,12 @@ def along_paths(stage: Any, start: Any, parent_site: Tensor, token: Tensor, raw:
     states = pytree.tree_map(lambda x: x[:, None], start)
     for i in range(token.shape[1]):
         parent = parent_site[:, i]
-        before = pytree.tree_map(lambda x: x[rows, parent], states)
+        before = at_site(states, rows, parent)
         after = vectorised(stage, "step", (before, token[:, i], None if raw is None else raw[rows, parent]))
         states = pytree.tree_map(lambda x, y: torch.cat([x, y[:, None]], 1), states, after)
     return states
+
+
+def at_site(states: Any, rows: Tensor, site: Tensor) -> Any:
+    """Each row's path state at one of its sites."""
+    return pytree.tree_map(lambda x: x[rows, site], states)

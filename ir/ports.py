@@ -37,13 +37,18 @@ class Draft:
 
 @dataclass
 class Probes:
-    """Nodes that are scored and never accepted, after the draft's own; each is seen only by its own chain."""
+    """Nodes that one view scores and nobody accepts, after the draft's own: one chain below each site that has any.
+
+    Each is seen only by its own chain. What the chain of the last committed site answered is carried to the next step.
+    """
 
     embeds: Any
-    """``[b,m,w]``."""
-    parents: Any
-    """Parent node of each, draft nodes counted first; a tuple."""
-    count: int
+    """``[p,w]``, shared by all rows, or ``[b,p,w]``: input vectors; a probe has no token."""
+    parents: tuple[int, ...]
+    """Parent node of each, draft nodes counted first."""
+    view: str
+    register: str
+    """Carries the logits ``[b,m,v]``, m the longest chain; zeros where the site's own is shorter."""
 
 
 @dataclass
@@ -57,7 +62,7 @@ class Scored:
     views: dict[str, Any] = field(default_factory=dict)
     """Raw logits by site of other views, by name."""
     probes: Any = None
-    """``[b,m,v]``: logits at probes."""
+    """``[b,p,v]``: logits at the draft's probes."""
 
 
 @dataclass

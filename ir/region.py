@@ -45,7 +45,15 @@ class Region:
         return [values[node] for node in self.graph.nodes if node.op == "placeholder"]
 
 
-def repeat(times: int, body: Callable[..., Any], carry: Sequence[Any], *, label: str = "repeat", given: dict[str, Any] | None = None, **data: Any) -> list[Any]:
+def repeat(
+    times: int,
+    body: Callable[..., Any],
+    carry: Sequence[Any],
+    *,
+    label: str = "repeat",
+    given: dict[str, Any] | None = None,
+    **data: Any,
+) -> list[Any]:
     """``carry = body(i, *carry)`` for i below ``times``; with a live mask among the carry it is the bounded while."""
     tracer = cast(Any, tracing.active())
     return cast(list[Any], tracer.region("repeat", body, carry, leading=(0,), given=given, times=times, label=label, **data))
@@ -61,7 +69,7 @@ def cond_rows(mask: Any, body: Callable[..., Any], carry: Sequence[Any], *, labe
 
     from penstock.ir.ops.rows import select_rows
 
-    kept = tracer.region("cond_rows", narrowed, carry, label=label)
+    kept = tracer.region("cond_rows", narrowed, carry, label=label, given={"mask": mask})
     return [select_rows(mask, new, old) for new, old in zip(kept, carry, strict=True)]
 
 

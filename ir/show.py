@@ -39,7 +39,10 @@ def place(node: fx.Node) -> str:
 
 def line(node: fx.Node, names: dict[fx.Node, str], indent: str, unfold: bool) -> list[str]:
     """One node, with its region's body where that is not folded."""
-    args = ", ".join([argument(a, names) for a in node.args] + [f"{k}={argument(v, names)}" for k, v in node.kwargs.items() if k != "live" and v is not None])
+    args = ", ".join(
+        [argument(a, names) for a in node.args]
+        + [f"{k}={argument(v, names)}" for k, v in node.kwargs.items() if k != "live" and v is not None]
+    )
     name = getattr(node.target, "__name__", str(node.target))
     origin = f"  <{node.meta['origin']}>" if node.meta.get("origin") else ""
     head = f"{indent}{targets(node, names)} = {name}"
@@ -67,7 +70,12 @@ def result_type(node: fx.Node) -> str:
 
 def is_result(node: fx.Node) -> bool:
     """Whether a node only picks one result of another."""
-    return node.target is operator.getitem and len(node.args) == 2 and isinstance(node.args[1], int) and isinstance(node.args[0], fx.Node)
+    return (
+        node.target is operator.getitem
+        and len(node.args) == 2
+        and isinstance(node.args[1], int)
+        and isinstance(node.args[0], fx.Node)
+    )
 
 
 def results(node: fx.Node) -> dict[int, fx.Node]:

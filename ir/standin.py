@@ -33,7 +33,7 @@ class NoCache:
 
 @dataclass(frozen=True)
 class StandIn:
-    """A model's facts, answering every forward with logits of the right shape that differ everywhere, so that lints can see rows."""
+    """A model's facts, answering with logits of the right shape that differ everywhere, so that lints can tell rows."""
 
     name: str
     vocab: int
@@ -63,4 +63,7 @@ def example_state(views: dict[str, StandIn], nodes: int, params: Sequence[str] =
     values = {name: torch.ones(EXAMPLE_ROWS) for name in params}
     seq = new_sequence(EXAMPLE_ROWS, 16 + nodes, key=torch.arange(EXAMPLE_ROWS), limit=8, params=values)
     prompts = [[1] * (1 + row % 3) for row in range(EXAMPLE_ROWS)]
-    return {"seq": seq} | {f"view:{name}": new_view(model, prompts, 16 + nodes) for name, model in views.items()}  # type: ignore[arg-type]
+    state: State = {"seq": seq}
+    for name, model in views.items():
+        state[f"view:{name}"] = new_view(model, prompts, 16 + nodes)  # type: ignore[arg-type]
+    return state

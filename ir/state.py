@@ -68,6 +68,20 @@ class View(Rows):
         """``[b]``: tokens in this view's text."""
         return self.prefix_length + seq.length
 
+    def allow_overrides(self, positions: int) -> None:
+        """Make an override table of as many suffix positions where there is none: it is large, and most views need none."""
+        if self.override is None:
+            like = self.model.embed(self.prefix[:, :1])
+            self.override = like.new_zeros(len(like), positions, like.shape[-1])
+            self.overridden = torch.zeros(len(like), positions, dtype=torch.bool)
+
+    def put(self, rows: Tensor, other: "View") -> "View":
+        """As `Rows.put`, also where only one of the two has an override table."""
+        for one, table in ((self, other.overridden), (other, self.overridden)):
+            if table is not None:
+                one.allow_overrides(table.shape[1])
+        return super().put(rows, other)
+
 
 @dataclass
 class Register(Rows):

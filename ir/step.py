@@ -6,9 +6,10 @@ from typing import Any
 
 from penstock.ir.lift import advance, lift
 from penstock.ir.ops.forward import forward
+from penstock.ir.ops.probes import apart, by_site, chains, with_parents, with_probes
 from penstock.ir.ops.rows import at_each
 from penstock.ir.ops.sequence import get, look, request_parameter
-from penstock.ir.ports import Draft, Scored
+from penstock.ir.ports import Draft, Probes, Scored
 from penstock.ir.trace import Tracer
 
 
@@ -42,6 +43,10 @@ class Step:
             return forward(f"view:{view}", "seq", root=True, **options)  # type: ignore[no-any-return]
         return forward(f"view:{view}", "seq", tokens, parents, **options)  # type: ignore[no-any-return]
 
+    def model(self, view: str) -> Any:
+        """The facts of a view's model: ``vocab``, ``width``, ``layers``, ``capabilities``."""
+        return self.tracer.versions[f"view:{view}"].node.meta["example"].model
+
     def read(self, register: str) -> Any:
         """What the register carries from the last step."""
         return get(f"reg:{register}")
@@ -61,8 +66,21 @@ class Step:
         if draft is None:
             logits, hidden = self.forward(view, **options)
             return Scored(logits, logits, hidden)
+        if draft.probes is not None and draft.probes.view == view:
+            return self._score_with_probes(draft, draft.probes, options)
         logits, hidden = self.forward(view, draft.token, draft.parents, root=True, **options)
         return Scored(logits, logits, hidden)
+
+    def _score_with_probes(self, draft: Draft, probes: Probes, options: dict[str, Any]) -> Scored:
+        """Draft and probes in one call; the probes' logits go by site to the register that carries them."""
+        static = isinstance(draft.parents, tuple)
+        parents = draft.parents + probes.parents if static else with_parents(draft.parents, probes.parents)
+        tokens, embeds, use = with_probes(draft.token, probes.embeds)
+        inputs = dict(embeds=embeds, use_embed=use)
+        answer = self.forward(probes.view, tokens, parents, root=True, **inputs, **options)
+        (logits, hidden), (probed, _) = apart(answer, 1 + draft.nodes)
+        self.carry(probes.register, by_site(probed, chains(probes.parents, draft.nodes)))
+        return Scored(logits, logits, hidden, probes=probed)
 
 
 def shaped(step: Step, logits: Any, states: Mapping[str, Any]) -> Any:

@@ -53,7 +53,7 @@ class Tracer(GraphAppendingTracer):
         super().__init__(fx.Graph())
         self.stage, self.source, self.origin = "", "", ""
         self.vocab = vocab
-        self.versions: dict[str, Proxy] = {}
+        self.versions: dict[str, Any] = {}
         self.live: Any = None
         self._captured: dict[fx.Node, fx.Node] = {}
         self._only_ops = False
@@ -99,7 +99,12 @@ class Tracer(GraphAppendingTracer):
             self._only_ops = saved
 
     def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:
-        if self._only_ops and args[0] == "call_method" or self._only_ops and not (isinstance(args[1], Op) or args[1] is operator.getitem):
+        if (
+            self._only_ops
+            and args[0] == "call_method"
+            or self._only_ops
+            and not (isinstance(args[1], Op) or args[1] is operator.getitem)
+        ):
             raise PlainTorch(str(args[1]))
         node = super().create_node(*args, **kwargs)
         if node.op not in ("placeholder", "output"):
@@ -114,7 +119,7 @@ class Tracer(GraphAppendingTracer):
         args, kwargs = unwrap(args), unwrap(kwargs)
         try:
             with tracing.recording(None):
-                value = getattr(args[0], str(node.target))(*args[1:], **kwargs) if node.op == "call_method" else node.target(*args, **kwargs)  # type: ignore[operator]
+                value = evaluated(node.target, args, kwargs)
         except PenstockError:
             raise
         except Exception as problem:
@@ -135,7 +140,7 @@ class Tracer(GraphAppendingTracer):
         if op.takes_live and "live" not in kwargs:
             kwargs = {**kwargs, "live": self.live}
         handles = tuple(self.versions[n] for n in names)
-        out = self.create_proxy("call_function", op, (*handles, *args[count:]), kwargs)  # type: ignore[arg-type]
+        out: Any = self.create_proxy("call_function", op, (*handles, *args[count:]), kwargs)
         if not op.consumes:
             return self._unpacked(out)
         for i, name in enumerate(names[: op.consumes]):
@@ -144,7 +149,7 @@ class Tracer(GraphAppendingTracer):
         results = tuple(out[op.consumes + i] for i in range(rest))
         return results[0] if rest == 1 else results or None
 
-    def _unpacked(self, out: Proxy) -> Any:
+    def _unpacked(self, out: Any) -> Any:
         value = out.node.meta["example"]
         return tuple(out[i] for i in range(len(value))) if type(value) is tuple else out
 
@@ -159,7 +164,16 @@ class Tracer(GraphAppendingTracer):
         finally:
             self.stage, self.source, self.origin = saved
 
-    def region(self, kind: str, body: Callable[..., Any], carry: Sequence[Any], *, leading: Sequence[Any] = (), given: dict[str, Any] | None = None, **data: Any) -> list[Any]:
+    def region(
+        self,
+        kind: str,
+        body: Callable[..., Any],
+        carry: Sequence[Any],
+        *,
+        leading: Sequence[Any] = (),
+        given: dict[str, Any] | None = None,
+        **data: Any,
+    ) -> list[Any]:
         """Trace ``body`` into a graph of its own; values from outside become captures, handles it touches become carried.
 
         ``given`` names captures that come first and in this order, for backends that replace the region as a whole.
@@ -184,7 +198,7 @@ class Tracer(GraphAppendingTracer):
         inputs = [p.node for p in lead], [p.node for p in carried] + own, list(captures.values())
         region = Region(kind, inner, *inputs, data | {"given": names})
         handles = [before[n] for n in changed]
-        out = self.create_proxy("call_function", region, (*carry, *handles, *(Proxy(n, self) for n in captures)), {})  # type: ignore[arg-type]
+        out: Any = self.create_proxy("call_function", region, (*carry, *handles, *(Proxy(n, self) for n in captures)), {})
         out.node.meta["example"] = [_node_example(o) for o in outputs]
         out.node.meta["type"] = "(" + ", ".join(type_of(v, self.vocab) for v in out.node.meta["example"]) + ")"
         for i, name in enumerate(changed):
@@ -197,9 +211,17 @@ class Tracer(GraphAppendingTracer):
         return self.graph
 
 
+def evaluated(target: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+    """A node's value: a method of its first argument, by name, or a function."""
+    return getattr(args[0], target)(*args[1:], **kwargs) if isinstance(target, str) else target(*args, **kwargs)
+
+
 def _plain(a: Any) -> bool:
     """Whether fx may hold this argument as it is."""
-    return a is None or isinstance(a, Proxy | fx.Node | int | float | bool | str | tuple | list | dict | slice | torch.dtype | torch.device | type(Ellipsis))
+    return a is None or isinstance(
+        a,
+        Proxy | fx.Node | int | float | bool | str | tuple | list | dict | slice | torch.dtype | torch.device | type(Ellipsis),
+    )
 
 
 def unwrap(args: Any) -> Any:

@@ -8,7 +8,14 @@ from torch import Tensor
 EXAMPLE_ROWS = 7
 """How many rows examples have: a number no shape is likely to have otherwise, printed as b."""
 
-NAMES = {torch.float64: "f64", torch.float32: "f32", torch.bfloat16: "bf16", torch.int64: "i64", torch.int32: "i32", torch.bool: "bool"}
+NAMES = {
+    torch.float64: "f64",
+    torch.float32: "f32",
+    torch.bfloat16: "bf16",
+    torch.int64: "i64",
+    torch.int32: "i32",
+    torch.bool: "bool",
+}
 
 
 def type_of(value: Any, vocab: int) -> str:

@@ -10,6 +10,7 @@ from torch.utils import _pytree as pytree
 
 from penstock.ir import tracing
 from penstock.ir.draft import widened
+from penstock.ir.errors import PenstockError
 from penstock.ir.lift import advance, along_paths, lift
 from penstock.ir.ops.accept import RULES
 from penstock.ir.ops.forward import keep
@@ -44,7 +45,9 @@ def build(plan: Plan, views: Mapping[str, StandIn], *, eos: tuple[int, ...] = ()
     """Trace one step over stand-ins of the views' models. Raises PenstockError at the author's line."""
     vocab = next(iter(views.values())).vocab
     room = sum(int(getattr(p.stage, "room", 0)) for p in plan.stages)
-    example = example_state(dict(views), room, params) | registers_of(plan, [[1] * (1 + r % 3) for r in range(EXAMPLE_ROWS)], vocab)
+    example = example_state(dict(views), room, params) | registers_of(
+        plan, [[1] * (1 + r % 3) for r in range(EXAMPLE_ROWS)], vocab
+    )
     tracer = Tracer(example, vocab)
     with tracing.recording(tracer):
         step = Step(tracer, vocab, plan.mirrored)
@@ -79,6 +82,7 @@ def trace_phases(step: Step, plan: Plan, views: tuple[str, ...], eos: tuple[int,
             step.scored = scorer.stage.score(step, scorer.name)
     scored = step.scored
     assert scored is not None
+    check_probes(step)
     follow_paths(step, plan, scored)
     scored.composed = composed(step, plan.accepted, scored)
     with tracer.stage_of("cut"):
@@ -90,6 +94,16 @@ def trace_phases(step: Step, plan: Plan, views: tuple[str, ...], eos: tuple[int,
         commit = walk(scored.composed, step.draft, rule, stage=name, last=last, closed=closed, **where)
     with tracer.stage_of("state"):
         settle(step, plan, commit, scored, views, eos)
+
+
+def check_probes(step: Step) -> None:
+    """A draft's probes must have been scored: else its drafter would read the same stale answers step after step."""
+    probes = step.draft.probes if step.draft else None
+    if step.draft and probes and probes.register not in step.carried:
+        raise PenstockError(
+            f"stage {step.draft.stage} drafts from probes in the view {probes.view}, which no verifier scores",
+            fix="name the view that the verifier scores in",
+        )
 
 
 def follow_paths(step: Step, plan: Plan, scored: Scored) -> None:
@@ -156,4 +170,3 @@ def settle(step: Step, plan: Plan, commit: Commit, scored: Scored, views: tuple[
     append("seq", commit.token, commit.count, eos)
     for ended, status in ends:
         end_rows("seq", ended, status)
-

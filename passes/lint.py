@@ -55,7 +55,12 @@ def row_wise(graph: fx.Graph) -> int:
         if isinstance(node.target, Region):
             tried += row_wise(node.target.graph)
             continue
-        if node.op == "call_function" and isinstance(node.target, Op) and node.target.category == "tensor" and not node.target.couples_rows:
+        if (
+            node.op == "call_function"
+            and isinstance(node.target, Op)
+            and node.target.category == "tensor"
+            and not node.target.couples_rows
+        ):
             args = unwrap(fx.node.map_arg((node.args, node.kwargs), lambda n: n.meta["example"]))
             if any(isinstance(leaf, Rows) for leaf in pytree.tree_leaves(args)):
                 continue
@@ -63,6 +68,8 @@ def row_wise(graph: fx.Graph) -> int:
             here = take(node.target.meaning(*args[0], **args[1]), order)
             for a, b in zip(pytree.tree_leaves(there), pytree.tree_leaves(here), strict=True):
                 if isinstance(a, Tensor) and not torch.equal(a.nan_to_num(), b.nan_to_num()):
-                    raise LintError(f"{node.name} couples the rows of its batch and does not say so (stage {node.meta.get('stage')})")
+                    raise LintError(
+                        f"{node.name} couples the rows of its batch and does not say so (stage {node.meta.get('stage')})"
+                    )
             tried += 1
     return tried

@@ -15,7 +15,8 @@ def sink_accept(plan: Plan) -> Plan:
     if plan.drafter and law not in RULES[declared].laws:
         assert plan.acceptor is not None
         raise PenstockError(
-            f"stage {plan.acceptor.name}, field rule: {declared} is exact for {' or '.join(sorted(RULES[declared].laws))} drafts, "
+            f"stage {plan.acceptor.name}, field rule: {declared} is exact for "
+            f"{' or '.join(sorted(RULES[declared].laws))} drafts, "
             f"and {plan.drafter.name} drafts are {law}",
             where=plan.acceptor.source or None,
             fix=f"rule: {fitting}, or rule: auto",

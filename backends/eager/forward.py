@@ -56,7 +56,7 @@ def forward(
     live: Tensor,
 ) -> tuple[View, Tensor, Any]:
     """As `ir.ops.forward.forward`; what it does not know by table it leaves to the meaning."""
-    irregular = embeds is not None or hidden is not None or view.override is not None or view.trail is not None
+    irregular = hidden is not None or view.trail is not None or root and reads_overrides(view, seq)
     static = isinstance(parents, tuple) and isinstance(view.parents, tuple)
     if irregular or not static or not bool(live.all()):
         return meaning.forward.meaning(  # type: ignore[no-any-return]
@@ -68,6 +68,8 @@ def forward(
     text = max(due) if root else 0
     feed = static_feed(view, seq, tokens, parents, lengths, text, due)
     feed.layers, feed.want_hidden = layers, want_hidden
+    if embeds is not None and use_embed is not None:  # for nodes; the text before them reads its tokens
+        feed.embeds, feed.use_embed = (torch.cat([x.new_zeros(len(x), text, *x.shape[2:]), x], 1) for x in (embeds, use_embed))
     out = view.model.forward(view.cache, feed)
     if root:
         view.cached = torch.tensor(lengths)
@@ -75,6 +77,14 @@ def forward(
     view.parents = view.parents + parents  # type: ignore[operator]
     skip = max(text - 1, 0)
     return view, out.logits[:, skip:] if skip else out.logits, tuple(h[:, skip:] for h in out.hidden)
+
+
+def reads_overrides(view: View, seq: Sequence) -> bool:
+    """Whether some row has an input vector of its own among the text that is due."""
+    if view.overridden is None:
+        return False
+    spans = zip((view.cached - view.prefix_length).tolist(), seq.length.tolist(), strict=True)
+    return any(bool(view.overridden[b, max(first, 0) : end].any()) for b, (first, end) in enumerate(spans))
 
 
 def static_feed(

@@ -64,6 +64,8 @@ class Source:
 
         def run(*args: Any) -> Any:
             carried = args[:count]
+            if region.kind == "cond_rows" and not bool(args[count].any()):  # its mask; no row is live inside
+                return carried
             for i in range(times):
                 carried = body(*region.bind(carried, args[count:], (i,) if region.lead else ()))
             return carried
@@ -85,7 +87,7 @@ def compiled(graph: fx.Graph, kernels: Mapping[Op, Callable[..., Any]], regions:
             if dead:
                 source.lines.append(f"del {', '.join(dead)}")
     text = f"def step({', '.join(params)}):\n    " + "\n    ".join(source.lines)
-    exec(compile(text, "<penstock step>", "exec"), source.names)  # noqa: S102 - our own generated text, no user string in it
+    exec(compile(text, "<penstock step>", "exec"), source.names)
     step: Step = source.names["step"]
     step.__doc__ = text
     return step

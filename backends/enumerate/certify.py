@@ -52,7 +52,8 @@ class Certificate:
     def report(self) -> str:
         verdict = "exact" if self.holds else "NOT exact"
         lines = [
-            f"{verdict}: total variation {self.against_reference:.2e} to the reference, {self.against_text:.2e} to the text oracle",
+            f"{verdict}: total variation {self.against_reference:.2e} to the reference, "
+            f"{self.against_text:.2e} to the text oracle",
             f"{len(self.found.law)} texts, at most {self.found.worlds} worlds at once, {self.found.steps} steps, "
             f"{self.found.columns} forward columns checked against one from scratch",
             f"exercised: {len(self.found.coverage) - len(self.not_exercised)} of {len(self.found.coverage)} kinds of draw",

@@ -66,4 +66,3 @@ def texts(state: State, weight: torch.Tensor, group: int) -> Law:
 def total_variation(a: Mapping[tuple[int, ...], float], b: Mapping[tuple[int, ...], float]) -> float:
     """Half the sum of absolute differences."""
     return sum(abs(a.get(t, 0.0) - b.get(t, 0.0)) for t in {*a, *b}) / 2
-

@@ -67,5 +67,8 @@ def text_vectors(view: View, seq: Sequence) -> Tensor:
     if view.override is not None and view.overridden is not None:
         suffix = (index - view.prefix_length[:, None]).clamp(min=0)
         rows = torch.arange(len(index))[:, None]
-        feed.embeds, feed.use_embed = view.override[rows, suffix], view.overridden[rows, suffix] & (index >= view.prefix_length[:, None])
+        feed.embeds, feed.use_embed = (
+            view.override[rows, suffix],
+            view.overridden[rows, suffix] & (index >= view.prefix_length[:, None]),
+        )
     return torch.where((index < length[:, None])[..., None], input_vectors(feed, view), 0.0)

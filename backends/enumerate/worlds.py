@@ -41,8 +41,8 @@ class Worlds(Interpreter):
         return value
 
     def random(self, op: Op, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        weights, key, stage, purpose, at = args[:5]
-        live = kwargs["live"]
+        weights, live = args[0], kwargs["live"]
+        key, stage, purpose, at = args[-4:]
         if not live.any():
             return op.meaning(*self._idle(weights, live, args), **kwargs)
         self._supported(weights, live, node)
@@ -50,7 +50,8 @@ class Worlds(Interpreter):
         args = self._idle(weights, live, args)
         drawn = op.meaning(*args, **kwargs)
         assert op.outcomes is not None, f"{op.name} does not say its outcomes"
-        world, value, chance = op.outcomes(args[0][:: self.group], *args[1:])
+        options = {name: value for name, value in kwargs.items() if name != "live"}
+        world, value, chance = op.outcomes(*take(args, torch.arange(0, len(live), self.group)), **options)
         self._cover(op, (stage, purpose, at), live, world, chance)
         return self._fork(drawn, world, value, chance)
 
@@ -133,4 +134,3 @@ def fingerprint(state: State) -> Tensor:
             flat = leaf.reshape(len(leaf), -1)
             columns.append((flat.double() * 2**30).round().long() if flat.is_floating_point() else flat.long())
     return torch.cat(columns, 1)
-

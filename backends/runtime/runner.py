@@ -41,7 +41,9 @@ class Decoded:
 class Decoder:
     """A step graph bound to models; ``step`` is the lowered function, or the graph's meaning run node by node."""
 
-    def __init__(self, graph: StepGraph, models: Mapping[str, Model], step: Callable[..., tuple[Any, ...]], seed: int = 0) -> None:
+    def __init__(
+        self, graph: StepGraph, models: Mapping[str, Model], step: Callable[..., tuple[Any, ...]], seed: int = 0
+    ) -> None:
         self.graph, self.models, self.step, self.seed = graph, models, step, seed
 
     def start(self, requests: Sequence[Request]) -> State:
@@ -91,7 +93,8 @@ class Decoder:
                     raise PenstockError(f"prompt {i} is empty for view {name}", fix="give at least one token")
                 if context is not None and need > context:
                     raise PenstockError(
-                        f"prompt {i} of {len(r.prompts[name])} tokens and {r.limit} new ones exceed the {context} that {model.name} can hold",
+                        f"prompt {i}: its {len(r.prompts[name])} tokens and {r.limit} new ones exceed "
+                        f"the {context} that {model.name} can hold",
                         fix="shorten the prompt, or lower max_new_tokens",
                     )
 

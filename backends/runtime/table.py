@@ -18,7 +18,9 @@ class TableModel:
 
     capabilities = CAPABILITIES
 
-    def __init__(self, vocab: int, seed: int, layers: int = 1, *, sharpness: float = 1.5, dtype: torch.dtype = torch.float64) -> None:
+    def __init__(
+        self, vocab: int, seed: int, layers: int = 1, *, sharpness: float = 1.5, dtype: torch.dtype = torch.float64
+    ) -> None:
         draws = torch.Generator().manual_seed(seed)
         self.name, self.vocab, self.width, self.layers = f"table:{vocab}:{seed}", vocab, vocab, layers
         shape = (layers, vocab + 1, vocab + 1, vocab)
@@ -60,7 +62,7 @@ class TableModel:
         return torch.einsum("...i,...j,ijw->...w", here, before, self.tables[layer])
 
     def from_scratch(self, vectors: Tensor, layers: int | None = None) -> Tensor:
-        """Logits ``[...,n,v]`` after every position of input vectors ``[...,n,w]``, with no cache, mask or slot: the oracle's reading."""
+        """Logits ``[...,n,v]`` after every position of ``[...,n,w]`` input vectors, with no cache, mask or slot: the oracle."""
         state = vectors
         for layer in range(layers or self.layers):
             here = or_nothing(soft(state, layer))

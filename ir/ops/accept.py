@@ -18,11 +18,18 @@ TINY = 1e-13
 class Rule(Protocol):
     """What the walker asks at one site: begin, then child after child, then the rest."""
 
-    name: str
-    laws: frozenset[str]
-    """The draft laws the rule is exact for."""
-    tests_children: bool
-    """False: one token is selected and looked up among the children, no coin is thrown."""
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def laws(self) -> frozenset[str]:
+        """The draft laws that it is exact for."""
+        ...
+
+    @property
+    def tests_children(self) -> bool:
+        """False: one token is selected and looked up among the children, no coin is thrown."""
+        ...
 
     def begin(self, t: Any, d: Any, count: Any) -> Any: ...
     def accept(self, state: Any, token: Any) -> Any: ...
@@ -40,7 +47,10 @@ def kseq_plan(
     """
     k = count.clamp(min=1).to(t)
     low, high = torch.ones_like(k), k.clone()
-    beta = lambda rho: torch.minimum(d, t / rho[:, None]).sum(-1)  # noqa: E731
+
+    def beta(rho: Tensor) -> Tensor:
+        return torch.minimum(d, t / rho[:, None]).sum(-1)
+
     for _ in range(60 if bool((k > 1).any()) else 0):
         middle = (low + high) / 2
         short = 1 - (1 - beta(middle)) ** k > middle * beta(middle)
@@ -62,9 +72,7 @@ def deflated_ratio(
 
 
 @op()
-def owed_after(
-    t: Float[Tensor, "B V"], d: Float[Tensor, "B V"], where: Bool[Tensor, "B"]
-) -> Float[Tensor, "B V"]:
+def owed_after(t: Float[Tensor, "B V"], d: Float[Tensor, "B V"], where: Bool[Tensor, "B"]) -> Float[Tensor, "B V"]:
     """Where a child was refused: ``max(t - d, 0)`` renormalised; t itself where nothing is owed."""
     owed = (t - d).clamp(min=0)
     total = owed.sum(-1, keepdim=True)
@@ -151,5 +159,6 @@ def unit(d: Float[Tensor, "B V"]) -> Float[Tensor, "B"]:
     return torch.ones_like(d[:, 0])
 
 
-RULES: dict[str, Rule] = {rule.name: rule for rule in (KSeq(), Recursive(), Match())}
+EVERY_RULE: tuple[Rule, ...] = (KSeq(), Recursive(), Match())
+RULES = {rule.name: rule for rule in EVERY_RULE}
 AUTO = {"iid": "kseq", "fixed": "kseq", "without_replacement": "recursive", "arbitrary": "match"}

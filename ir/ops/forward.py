@@ -100,7 +100,9 @@ def extended(sofar: Any, more: Any, rows: int) -> Any:
     """The in-step topology with more nodes: a tuple while it is constant, else ``[b,n]``."""
     if isinstance(sofar, tuple) and isinstance(more, tuple):
         return sofar + more
-    both = [torch.tensor(p).expand(rows, -1) if isinstance(p, tuple) else p for p in (sofar, more) if not isinstance(p, tuple) or p]
+    both = [
+        torch.tensor(p).expand(rows, -1) if isinstance(p, tuple) else p for p in (sofar, more) if not isinstance(p, tuple) or p
+    ]
     return torch.cat(both, 1)
 
 
@@ -110,16 +112,16 @@ def joined(due: Feed | None, nodes: Feed | None, view: View, seq: Sequence) -> F
         feed = nodes if due is None else due
         assert feed is not None, "a forward feeds the root, nodes, or both"
         return feed
-    ids = torch.cat([due.ids, nodes.ids], 1)
-    feed = Feed(ids, *(torch.cat(pair, 1) for pair in zip(_geometry(due), _geometry(nodes), strict=True)))
+    feed = Feed(
+        torch.cat([due.ids, nodes.ids], 1),
+        torch.cat([due.slots, nodes.slots], 1),
+        torch.cat([due.positions, nodes.positions], 1),
+        torch.cat([due.visible, nodes.visible], 1),
+    )
     if due.embeds is not None or nodes.embeds is not None:
         pair = [with_embeds(part, view) for part in (due, nodes)]
         feed.embeds, feed.use_embed = (torch.cat(both, 1) for both in zip(*pair, strict=True))
     return feed
-
-
-def _geometry(feed: Feed) -> tuple[Tensor, Tensor, Tensor]:
-    return feed.slots, feed.positions, feed.visible
 
 
 def with_embeds(feed: Feed, view: View) -> tuple[Tensor, Tensor]:
@@ -138,7 +140,7 @@ def input_vectors(feed: Feed, view: View) -> Tensor:
 
 @op("state", consumes=1, borrows=1, takes_live=True)
 def keep(view: View, seq: Sequence, node: Int[Tensor, "B M"], count: Int[Tensor, "B"], *, live: Bool[Tensor, "B"]) -> tuple[View]:
-    """Keep the accepted path: the j-th committed token was selected at site ``node[:,j]``, which sits at slot ``length + site - 1``.
+    """Keep the accepted path: committed token j was selected at site ``node[:,j]``, which sits at slot ``length + site - 1``.
 
     A view keeps the longest prefix of the path that it was fed; the rest of the new text is its next gap.
     Runs before `append`, while the text still ends at the root.

@@ -4,15 +4,16 @@ Ties are settled the same way everywhere: the lowest id first.
 """
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from penstock.ir.op import op
 
 
-def over(value: float | Tensor, x: Tensor) -> float | Tensor:
-    """A per-row parameter ``[b]`` shaped to broadcast over ``x [b,...]``; numbers as they are."""
-    return value.view(-1, *[1] * (x.dim() - 1)).to(x) if isinstance(value, Tensor) and value.dim() else value
+def over(value: float | Tensor, x: Tensor) -> Tensor:
+    """A constant or a per-row parameter ``[b]``, shaped to broadcast over ``x [b,...]``."""
+    value = torch.as_tensor(value, dtype=x.dtype)
+    return value.view(-1, *[1] * (x.dim() - 1)) if value.dim() else value
 
 
 @op()
@@ -26,10 +27,9 @@ def greedy(logits: Float[Tensor, "*B V"]) -> Float[Tensor, "*B V"]:
 def scale(logits: Float[Tensor, "*B V"], temperature: float | Float[Tensor, "B"]) -> Float[Tensor, "*B V"]:
     """``logits / temperature``; 0 is `greedy`, per row where the temperature is a request parameter."""
     if not isinstance(temperature, Tensor):
-        return logits / temperature if temperature else greedy.meaning(logits)  # type: ignore[no-any-return]
-    cold = over(temperature == 0, logits)
-    warm = logits / torch.where(over(temperature, logits) == 0, 1.0, over(temperature, logits))  # type: ignore[call-overload]
-    return torch.where(cold.bool(), greedy.meaning(logits), warm)  # type: ignore[union-attr]
+        return logits / temperature if temperature else greedy.meaning(logits)
+    degrees = over(temperature, logits)
+    return torch.where(degrees == 0, greedy.meaning(logits), logits / torch.where(degrees == 0, 1.0, degrees))
 
 
 @op()
@@ -62,6 +62,17 @@ def top_k(logits: Float[Tensor, "*B V"], k: int) -> Float[Tensor, "*B V"]:
     """Exactly the k largest logits stay, -inf elsewhere."""
     order = logits.sort(dim=-1, descending=True, stable=True).indices[..., :k]
     return torch.full_like(logits, -torch.inf).scatter(-1, order, logits.gather(-1, order))
+
+
+@op()
+def top_ids(
+    logits: Float[Tensor, "B T V"], first: Float[Tensor, "B T V"] | None, each: int
+) -> Int[Tensor, "B M"]:
+    """The ``each`` largest ids of every tip, in order, tip by tip; by ``first`` if given, and by the logits where that ties."""
+    order = logits.sort(dim=-1, descending=True, stable=True).indices
+    if first is not None:
+        order = order.gather(-1, first.gather(-1, order).sort(dim=-1, descending=True, stable=True).indices)
+    return order[..., :each].flatten(1)
 
 
 @op()

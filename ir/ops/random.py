@@ -20,7 +20,13 @@ def race_outcomes(weights: Float[Tensor, "W V"], *_: Any) -> tuple[Tensor, Tenso
 
 @op("random", takes_live=True, outcomes=race_outcomes)
 def race(
-    weights: Float[Tensor, "B V"], key: Int[Tensor, "B"], stage: str, purpose: str, at: Sequence[Any], *, live: Bool[Tensor, "B"]
+    weights: Float[Tensor, "B V"],
+    key: Int[Tensor, "B"],
+    stage: str,
+    purpose: str,
+    at: Sequence[Any],
+    *,
+    live: Bool[Tensor, "B"],
 ) -> Int[Tensor, "B"]:
     """The token whose exponential over its weight is least: a draw in proportion to the weights, which need not sum to one."""
     noise = exponentials(addresses(key, stage, purpose, at), weights.shape[-1])

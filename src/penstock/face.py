@@ -6,7 +6,8 @@ from pathlib import Path
 
 from penstock import resolve
 from penstock.backends.eager.lower import lower
-from penstock.backends.enumerate.certify import Certificate, certify as certified
+from penstock.backends.enumerate.certify import Certificate
+from penstock.backends.enumerate.certify import certify as certified
 from penstock.backends.runtime.runner import Decoder, Request
 from penstock.dsl import spec
 from penstock.dsl.pipeline import Pipeline
@@ -111,7 +112,12 @@ class Compiled:
         self.decoder = Decoder(self.step, models, lower(self.step), pipeline.generate.seed)
 
     def run(
-        self, prompts: Sequence[str], *, seed: int | None = None, max_new_tokens: int | None = None, params: Mapping[str, float] | None = None
+        self,
+        prompts: Sequence[str],
+        *,
+        seed: int | None = None,
+        max_new_tokens: int | None = None,
+        params: Mapping[str, float] | None = None,
     ) -> list[Result]:
         """Continue the prompts as one batch."""
         limit = max_new_tokens or self.pipeline.generate.max_new_tokens
@@ -119,7 +125,9 @@ class Compiled:
         values = {name: p.default for name, p in self.pipeline.params().items()} | dict(params or {})
         missing = [name for name, value in values.items() if value is None]
         if missing:
-            raise PenstockError(f"request parameter {missing[0]} has no value", fix="give it in the request, or a default in the spec")
+            raise PenstockError(
+                f"request parameter {missing[0]} has no value", fix="give it in the request, or a default in the spec"
+            )
         requests = [Request(self.views_of(prompt), limit, None, values) for prompt in prompts]  # type: ignore[arg-type]
         decoded = self.decoder.decode(requests)
         return [Result(p, self.text.decode(d.tokens), d.tokens, d.status, d.steps) for p, d in zip(prompts, decoded, strict=True)]
@@ -127,7 +135,10 @@ class Compiled:
     def views_of(self, prompt: str) -> dict[str, list[int]]:
         """The prompt's ids as every view sees it."""
         declared = self.pipeline.views
-        return {view: self.text.encode(rewritten(declared[view].prompt, prompt) if view in declared else prompt) for view in self.decoder.models}
+        return {
+            view: self.text.encode(rewritten(declared[view].prompt, prompt) if view in declared else prompt)
+            for view in self.decoder.models
+        }
 
 
 def rewritten(stage: Stage | None, prompt: str) -> str:
@@ -141,7 +152,11 @@ def compile(pipeline: Pipeline) -> Compiled:
 
 
 def run(
-    pipeline: Pipeline, prompts: Sequence[str] | None = None, *, seed: int | None = None, max_new_tokens: int | None = None
+    pipeline: Pipeline,
+    prompts: Sequence[str] | None = None,
+    *,
+    seed: int | None = None,
+    max_new_tokens: int | None = None,
 ) -> list[Result]:
     """Continue prompts, by default the spec's own."""
     chosen = list(prompts or pipeline.prompts)
@@ -154,7 +169,9 @@ def certify(pipeline: Pipeline) -> Certificate:
     """Prove the pipeline's stages exact over a toy vocabulary, on table models."""
     stages = tuple(small(stage) for stage in pipeline.stages)
     reference = tuple(small(stage) for stage in pipeline.reference().stages)
-    return certified(elaborate(stages), elaborate(reference), small_world(stages, vocab=SMALL, eos=(SMALL - 1,), limit=4, batch=2))
+    return certified(
+        elaborate(stages), elaborate(reference), small_world(stages, vocab=SMALL, eos=(SMALL - 1,), limit=4, batch=2)
+    )
 
 
 def small(stage: Stage) -> Stage:
@@ -162,4 +179,6 @@ def small(stage: Stage) -> Stage:
     try:
         return stage.small(SMALL)
     except NotImplementedError as error:
-        raise PenstockError(str(error), where=stage.source, fix="give the stage a `small(v)`, or certify the rest without it") from None
+        raise PenstockError(
+            str(error), where=stage.source, fix="give the stage a `small(v)`, or certify the rest without it"
+        ) from None

@@ -23,7 +23,9 @@ def facts(reference: ModelReference) -> StandIn:
     sizes = [config.get(name) for name in ("vocab_size", "hidden_size", "num_hidden_layers")]
     if not all(isinstance(size, int) for size in sizes):
         raise PenstockError(
-            "config.json does not say vocab_size, hidden_size and num_hidden_layers", where=str(reference), fix="name a causal language model"
+            "config.json does not say vocab_size, hidden_size and num_hidden_layers",
+            where=str(reference),
+            fix="name a causal language model",
         )
     return StandIn(str(reference), *sizes, CAUSAL)  # type: ignore[arg-type]
 
@@ -34,7 +36,9 @@ def configuration(reference: ModelReference) -> dict[str, Any]:
     try:
         config = json.loads(file.read_text())
     except (OSError, ValueError) as error:
-        raise PenstockError(f"no readable model: {error}", where=str(reference), fix="give a folder in the Hugging Face layout") from None
+        raise PenstockError(
+            f"no readable model: {error}", where=str(reference), fix="give a folder in the Hugging Face layout"
+        ) from None
     return config if isinstance(config, dict) else {}
 
 
@@ -82,10 +86,13 @@ def one_vocabulary(texts: dict[str, Text]) -> None:
         common = min(len(mine), len(theirs))
         if {i: t for t, i in mine.items() if i < common} != {i: t for t, i in theirs.items() if i < common}:
             raise PenstockError(
-                f"models {items[0][0]} and {name} have different vocabularies", fix="draft with a model that shares the target's tokenizer"
+                f"models {items[0][0]} and {name} have different vocabularies",
+                fix="draft with a model that shares the target's tokenizer",
             )
 
 
 def vocabulary(tokenizer: Any) -> dict[str, int]:
     """Id by token."""
-    return dict(tokenizer.tokenizer.get_vocab()) if hasattr(tokenizer, "tokenizer") else {str(i): i for i in range(tokenizer.vocab)}
+    return (
+        dict(tokenizer.tokenizer.get_vocab()) if hasattr(tokenizer, "tokenizer") else {str(i): i for i in range(tokenizer.vocab)}
+    )

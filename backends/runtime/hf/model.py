@@ -37,6 +37,7 @@ class HuggingFaceModel:
         self.width: int = model.get_input_embeddings().weight.shape[-1]
         self._heads, self._head_width, logits, windowed = self._probe()
         self.vocab = min(vocab or logits, logits)
+        self.context: int | None = getattr(model.config.get_text_config(), "max_position_embeddings", None)
         self.capabilities = CAPABILITIES if windowed else CAPABILITIES | {"bidirectional"}
 
     def new_cache(self, rows: int, slots: int) -> SlotCache:

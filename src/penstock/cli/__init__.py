@@ -1,5 +1,8 @@
-"""The command line."""
+"""The command line: `penstock COMMAND SPEC`."""
+
+from penstock.cli.commands import app
 
 
 def main() -> None:
-    """Run the ``penstock`` command."""
+    """Run the ``penstock`` command; exits with 0, 1 (a claim does not hold) or 2 (a mistake in what was asked)."""
+    app()
