@@ -60,6 +60,8 @@ class Interpreter:
         count = len(region.carried)
         env[node] = args[:count]
         captured = list(node.args[count:])
+        if region.kind == "cond_rows" and not bool(env[captured[0]].any()):
+            return env[node]  # type: ignore[no-any-return]
         for i in range(region.data.get("times", 1)):
             captures = unwrap(fx.node.map_arg(captured, lambda n: env[n]))
             carried, env[node] = env[node], []

@@ -13,8 +13,8 @@ from penstock.ir import tracing
 class Region:
     """A node's target that holds a graph.
 
-    ``repeat`` runs it ``data["times"]`` times, its outputs carried; ``cond_rows`` keeps its results where ``lead`` holds;
-    ``call`` runs it once.
+    ``repeat`` runs it ``data["times"]`` times, its outputs carried; ``cond_rows`` runs it where some row is marked by its first
+    capture; ``call`` runs it once.
     """
 
     kind: str
@@ -60,17 +60,20 @@ def repeat(
 
 
 def cond_rows(mask: Any, body: Callable[..., Any], carry: Sequence[Any], *, label: str = "cond_rows") -> list[Any]:
-    """``carry = body(*carry)`` on the rows where ``mask [b]`` holds: only they are live inside, the others keep their values."""
+    """``carry = body(*carry)`` on the live rows where ``mask [b]`` holds: only they are live inside, the others keep their values.
+
+    Where there is no such row the body is not run at all.
+    """
+    from penstock.ir.ops.rows import select_rows  # an op needs the tracer's protocol, which needs nothing of regions
+
     tracer = cast(Any, tracing.active())
+    rows = mask if tracer.live is None else tracer.live & mask
 
     def narrowed(*carried: Any) -> Any:
-        tracer.live = mask if tracer.live is None else tracer.live & mask
-        return body(*carried)
+        tracer.live = rows
+        return [select_rows(rows, new, old) for new, old in zip(body(*carried), carried, strict=True)]
 
-    from penstock.ir.ops.rows import select_rows
-
-    kept = tracer.region("cond_rows", narrowed, carry, label=label, given={"mask": mask})
-    return [select_rows(mask, new, old) for new, old in zip(kept, carry, strict=True)]
+    return cast(list[Any], tracer.region("cond_rows", narrowed, carry, given={"rows": rows}, label=label))
 
 
 def call(body: Callable[..., Any], carry: Sequence[Any], *, label: str, **data: Any) -> list[Any]:

@@ -111,15 +111,11 @@ HANDLES = ("Sequence", "View", "Register", "Canvas", "Frontier")
 
 
 def primed(node: fx.Node, names: dict[fx.Node, str]) -> str:
-    """The name of the version that the op consumed, and a prime."""
+    """The name of the version that the op or region consumed, which stands where its new version is returned, and a prime."""
     source = node.args[0]
     assert isinstance(source, fx.Node)
     place = node.args[1]
     assert isinstance(place, int)
-    if isinstance(source.target, Region):
-        kind = node.meta.get("type")
-        handles = [a for a in source.args if isinstance(a, fx.Node) and a.meta.get("type") == kind]
-        return names[handles[-1]] + "'" if handles else f"%{node.name}"
     consumed = source.args[place]
     return names[consumed] + "'" if isinstance(consumed, fx.Node) and consumed in names else f"%{node.name}"
 

@@ -64,7 +64,7 @@ class Source:
 
         def run(*args: Any) -> Any:
             carried = args[:count]
-            if region.kind == "cond_rows" and not bool(args[count].any()):  # its mask; no row is live inside
+            if region.kind == "cond_rows" and not bool(args[count].any()):  # no row is meant
                 return carried
             for i in range(times):
                 carried = body(*region.bind(carried, args[count:], (i,) if region.lead else ()))

@@ -22,19 +22,20 @@ def lower(step: StepGraph) -> Step:
 
 
 def copied(graph: fx.Graph) -> fx.Graph:
-    """A graph of its own, regions and their data included."""
-    new, values = fx.Graph(), {}
-    output = new.graph_copy(graph, values)  # type: ignore[arg-type]
-    new.output(output)
+    """A graph of its own, regions at any depth and their data included."""
+    return with_values(graph)[0]
+
+
+def with_values(graph: fx.Graph) -> tuple[fx.Graph, dict[fx.Node, Any]]:
+    """`copied`, and the copy of every node."""
+    new, values = fx.Graph(), dict[fx.Node, Any]()
+    new.output(new.graph_copy(graph, values))  # type: ignore[arg-type]
     for node in new.nodes:
         if isinstance(node.target, Region):
-            region = node.target
-            inner_values: dict[fx.Node, Any] = {}
-            inner = fx.Graph()
-            inner.output(inner.graph_copy(region.graph, inner_values))  # type: ignore[arg-type]
-            move = lambda nodes, v=inner_values: [v[n] for n in nodes]  # noqa: E731
-            node.target = Region(region.kind, inner, move(region.lead), move(region.carried), move(region.captures), dict(region.data))
-    return new
+            region, (inner, moved) = node.target, with_values(node.target.graph)
+            lead, carried, captures = ([moved[n] for n in nodes] for nodes in (region.lead, region.carried, region.captures))
+            node.target = Region(region.kind, inner, lead, carried, captures, dict(region.data))
+    return new, values
 
 
 def shorten(graph: fx.Graph) -> None:
