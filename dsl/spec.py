@@ -30,8 +30,8 @@ def load(spec: str | Path) -> Pipeline:
 def text_of(path: Path) -> str:
     """The text of a file that may not be one."""
     if not path.is_file():
-        reason = "is a folder" if path.is_dir() else "is no file"
-        raise PenstockError(f"the spec {reason}", where=str(path), fix="name a YAML or JSON file")
+        what = "the spec is a folder" if path.is_dir() else "there is no such file"
+        raise PenstockError(what, where=str(path), fix="name a YAML or JSON file")
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
