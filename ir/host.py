@@ -92,11 +92,17 @@ class Model(Protocol):
         """Write each column to its slot, then attend as ``visible`` says."""
         ...
 
+    def head(self, states: Tensor) -> Tensor:
+        """``[..., w] -> [..., v]``: final norm and logits of states that layers left (capability ``hidden``)."""
+        ...
+
 
 class Text(Protocol):
     """A tokenizer as the runtime sees it."""
 
     eos: frozenset[int]
+    vocab: int
+    """How many ids stand for a token."""
 
     def encode(self, text: str) -> list[int]: ...
 

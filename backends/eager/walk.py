@@ -38,6 +38,8 @@ class Rows:
 
     def __init__(self, given: dict[str, Any], stage: str, times: int) -> None:
         self.composed, self.stage, self.times = given["composed"], stage, times
+        self.reading = self.composed[0, 0]
+        """The logits of the site being read, for the error of a row that nothing can be drawn for."""
         self.length, self.steps, self.key, self.limit = (given[n].tolist() for n in ("length", "steps", "key", "limit"))
         self.last = given["last"].tolist() if "last" in given else None
         self.closed = given["closed"].tolist() if "closed" in given else None
@@ -77,13 +79,13 @@ class Rows:
         word = addresses(torch.tensor(self.key[b : b + 1]), self.stage, "select", (self.length[b] + d,))
         chosen = int((exponentials(word, len(weights))[0].to(weights) / weights).argmin())
         if not float(weights[chosen]) > 0:
-            raise unsupported(self.stage, b, weights)
+            raise unsupported(self.stage, b, self.reading)
         return chosen
 
 
-def unsupported(stage: str, row: int, weights: Tensor) -> PenstockError:
+def unsupported(stage: str, row: int, logits: Tensor) -> PenstockError:
     """The error of a row that nothing can be drawn for."""
-    if bool(weights.isnan().any()):
+    if bool(logits.isnan().any()):
         return PenstockError(f"stage {stage}: the logits of row {row} are NaN", fix="check the model's weights and precision")
     return PenstockError(f"stage {stage}: row {row} has no support: no token is allowed", fix="loosen the masks before it")
 
@@ -112,7 +114,8 @@ def sampled(select: Callable[[Rows, int, int, int, list[int], Tensor], int]) -> 
         kids, site, tokens, nodes = rows.children(b), 0, [], []
         while site >= 0:
             mine = kids.get(site, [])
-            chosen = select(rows, b, len(tokens), site, mine, rows.composed[b, site].softmax(-1))
+            rows.reading = rows.composed[b, site]
+            chosen = select(rows, b, len(tokens), site, mine, rows.reading.softmax(-1))
             tokens.append(chosen)
             nodes.append(site)
             site = rows.onward(b, site, len(tokens) - 1, mine, chosen)

@@ -13,8 +13,9 @@ from penstock.dsl import spec
 from penstock.dsl.pipeline import Pipeline
 from penstock.dsl.stage import Stage
 from penstock.ir.errors import PenstockError
-from penstock.ir.host import Text
+from penstock.ir.host import Model, Text
 from penstock.ir.show import show
+from penstock.ir.standin import StandIn
 from penstock.passes.build import StepGraph, build
 from penstock.passes.dead_code import dead_code
 from penstock.passes.lint import linear
@@ -51,16 +52,27 @@ def load(path: str | Path) -> Pipeline:
     return spec.load(path)
 
 
-def traced(pipeline: Pipeline, eos: tuple[int, ...] = ()) -> StepGraph:
-    """The pipeline's step, typed on stand-ins of its models and linted."""
+def traced(pipeline: Pipeline, eos: tuple[int, ...] = (), models: Mapping[str, Model] | None = None) -> StepGraph:
+    """The pipeline's step, typed on stand-ins (of the loaded models, or of what their configurations say) and linted."""
     plan = elaborate(pipeline.stages)
-    references = pipeline.all_models()
-    facts = {name: resolve.facts(reference) for name, reference in references.items()}
+    facts = {name: resolve.facts(reference) for name, reference in pipeline.all_models().items()}
+    facts |= {name: resolve.facts_of(model) for name, model in (models or {}).items()}
+    one_size(facts)
     views = {view: facts[name] for view, name in views_of(pipeline.stages).items()}
     step = build(plan, views, eos=eos, params=tuple(pipeline.params()))
     dead_code(step.graph)
     linear(step.graph)
     return step
+
+
+def one_size(facts: Mapping[str, StandIn]) -> None:
+    """Drafts and verdicts are over the same tokens. Raises PenstockError naming two models that differ."""
+    (first, fact), *others = facts.items()
+    for name, other in others:
+        if other.vocab != fact.vocab:
+            raise PenstockError(
+                f"models {first} and {name} have {fact.vocab} and {other.vocab} tokens", fix="use models that share a tokenizer"
+            )
 
 
 def check(pipeline: Pipeline) -> StepGraph:
@@ -104,8 +116,8 @@ class Compiled:
         resolve.one_vocabulary(self.texts)
         target = elaborate(pipeline.stages).scorers[-1].stage.views()
         self.text: Text = self.texts[next(iter(target.values()))]
-        self.step = traced(pipeline, eos=tuple(sorted(self.text.eos)))
-        loaded = {name: resolve.model(references[name]) for name in self.texts}
+        loaded = {name: resolve.model(references[name], text) for name, text in self.texts.items()}
+        self.step = traced(pipeline, tuple(sorted(self.text.eos)), loaded)
         order = [h.removeprefix("view:") for h in self.step.handles if h.startswith("view:")]
         first = next(iter(target))
         models = {view: loaded[views[view]] for view in sorted(order, key=lambda v: v != first)}

@@ -50,15 +50,20 @@ def place(reference: ModelReference) -> Path:
     return reference.folder
 
 
-def model(reference: ModelReference) -> Model:
-    """The model itself, weights loaded."""
+def facts_of(model: Model) -> StandIn:
+    """A loaded model's facts."""
+    return StandIn(model.name, model.vocab, model.width, model.layers, model.capabilities)
+
+
+def model(reference: ModelReference, text: Text) -> Model:
+    """The model itself, weights loaded, logits cut to the tokens that its tokenizer has."""
     if isinstance(reference, TableModel):
         from penstock.backends.runtime import table
 
         return table.TableModel(reference.vocab, reference.seed, reference.layers)  # type: ignore[return-value]
     from penstock.backends.runtime import hf
 
-    loaded: Any = hf.load(address(reference))
+    loaded: Any = hf.load(address(reference), vocab=text.vocab)
     return loaded  # type: ignore[no-any-return]
 
 

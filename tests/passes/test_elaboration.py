@@ -1,0 +1,65 @@
+"""What elaboration makes of a pipeline as written, and what it refuses."""
+
+import pytest
+
+from penstock.ir.errors import PenstockError
+from penstock.library import ModelDrafter, ModelVerifier, Repetition, Temperature, TopP, ToyGrammar
+from penstock.passes.order import elaborate
+
+DRAFTER, VERIFIER = ModelDrafter(model="d", length=2), ModelVerifier(model="t")
+
+
+def names(placed):
+    return [p.name for p in placed]
+
+
+def test_phases_sort_by_role_and_keep_the_written_order():
+    plan = elaborate([DRAFTER, VERIFIER, Temperature(), TopP(), Temperature(value=0.5)])
+    assert plan.drafter.name == "drafter.model.0" and names(plan.scorers) == ["verifier.model.0"]
+    assert names(plan.compose) == ["transform.temperature.0", "transform.top_p.0", "transform.temperature.1"]
+    assert plan.acceptor.name == "acceptor.walk.0"
+
+
+def test_hard_masks_go_before_what_shrinks_the_support():
+    plan = elaborate([VERIFIER, Temperature(), TopP(), ToyGrammar.over(3)])
+    assert names(plan.compose)[-1] == "constraint.automaton.0"
+    assert names(plan.accepted) == ["transform.temperature.0", "constraint.automaton.0", "transform.top_p.0"]
+    assert "hoist_masks: the acceptor's logits take constraint.automaton.0 before transform.top_p.0" in plan.notes
+
+
+def test_masks_that_stand_first_stay():
+    plan = elaborate([VERIFIER, ToyGrammar.over(3), TopP()])
+    assert plan.accepted == plan.compose and not any("hoist" in note for note in plan.notes)
+
+
+def test_mirror_follows_the_acceptors_order_and_can_be_switched_off():
+    plan = elaborate([DRAFTER, VERIFIER, TopP(), Repetition(), ToyGrammar.over(3)])
+    assert plan.mirrored == plan.accepted
+    assert elaborate([ModelDrafter(model="d", mirror=False), VERIFIER, TopP()]).mirrored == ()
+
+
+@pytest.mark.parametrize("rule, kept", [("auto", "kseq"), ("kseq", "kseq"), ("match", "match")])
+def test_sink_accept_names_the_rule(rule, kept):
+    assert elaborate([DRAFTER, ModelVerifier(model="t", rule=rule)]).rule == kept
+
+
+def test_a_rule_that_does_not_fit_is_refused_with_the_one_that_does():
+    with pytest.raises(PenstockError) as caught:
+        elaborate([DRAFTER, ModelVerifier(model="t", rule="recursive")])
+    assert "acceptor.walk.0, field rule: recursive is exact for without_replacement drafts" in str(caught.value)
+    assert "drafter.model.0 drafts are iid" in str(caught.value) and "rule: kseq" in str(caught.value)
+
+
+def test_two_drafters_are_refused_naming_both():
+    with pytest.raises(PenstockError, match=r"drafter.model.0 and drafter.model.1 are both drafters"):
+        elaborate([DRAFTER, DRAFTER, VERIFIER])
+
+
+def test_a_reader_before_the_verifier_is_refused_naming_both():
+    with pytest.raises(PenstockError, match=r"transform.temperature.0 reads Scored.*verifier.model.0"):
+        elaborate([DRAFTER, Temperature(), VERIFIER])
+
+
+def test_a_pipeline_without_a_verifier_is_refused():
+    with pytest.raises(PenstockError, match="needs a verifier"):
+        elaborate([DRAFTER])
