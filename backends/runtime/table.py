@@ -45,6 +45,9 @@ class TableModel:
             states.append(state)
         return Forwarded(state, tuple(states) if feed.want_hidden else ())
 
+    def head(self, states: Tensor) -> Tensor:
+        return states
+
     def _layer(self, layer: int, cache: SlotCache, feed: Feed, state: Tensor) -> Tensor:
         cache.write(layer, 0, feed.slots, state[:, None])
         extent = feed.visible.shape[2]

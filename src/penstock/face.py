@@ -129,18 +129,13 @@ class Compiled:
         *,
         seed: int | None = None,
         max_new_tokens: int | None = None,
-        params: Mapping[str, float] | None = None,
+        params: Mapping[str, float | Sequence[float]] | None = None,
     ) -> list[Result]:
-        """Continue the prompts as one batch."""
+        """Continue the prompts as one batch; request parameters are one value for all prompts, or one for each."""
         limit = max_new_tokens or self.pipeline.generate.max_new_tokens
         self.decoder.seed = self.pipeline.generate.seed if seed is None else seed
-        values = {name: p.default for name, p in self.pipeline.params().items()} | dict(params or {})
-        missing = [name for name, value in values.items() if value is None]
-        if missing:
-            raise PenstockError(
-                f"request parameter {missing[0]} has no value", fix="give it in the request, or a default in the spec"
-            )
-        requests = [Request(self.views_of(prompt), limit, None, values) for prompt in prompts]  # type: ignore[arg-type]
+        values = request_values(self.pipeline, params or {}, len(prompts))
+        requests = [Request(self.views_of(prompt), limit, None, row) for prompt, row in zip(prompts, values, strict=True)]
         decoded = self.decoder.decode(requests)
         return [Result(p, self.text.decode(d.tokens), d.tokens, d.status, d.steps) for p, d in zip(prompts, decoded, strict=True)]
 
@@ -151,6 +146,22 @@ class Compiled:
             view: self.text.encode(rewritten(declared[view].prompt, prompt) if view in declared else prompt)
             for view in self.decoder.models
         }
+
+
+def request_values(pipeline: Pipeline, given: Mapping[str, float | Sequence[float]], rows: int) -> list[dict[str, float]]:
+    """Every request parameter of every row: what was given, else its default."""
+    known = pipeline.params()
+    for name in given:
+        if name not in known:
+            raise PenstockError(f"no stage has a request parameter {name!r}", fix=f"there are {', '.join(known) or 'none'}")
+    columns = {name: given.get(name, p.default) for name, p in known.items()}
+    for name, value in columns.items():
+        if value is None:
+            raise PenstockError(f"request parameter {name} has no value", fix="give it in the request, or a default in the spec")
+        if isinstance(value, Sequence) and len(value) != rows:
+            raise PenstockError(f"request parameter {name} has {len(value)} values for {rows} prompts", fix="give one each, or one")
+    pick = {name: value if isinstance(value, Sequence) else [value] * rows for name, value in columns.items()}
+    return [{name: float(value[row]) for name, value in pick.items()} for row in range(rows)]  # type: ignore[arg-type]
 
 
 def rewritten(stage: Stage | None, prompt: str) -> str:

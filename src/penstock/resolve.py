@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from penstock import library
 from penstock.dsl.models import FolderModel, HubModel, ModelReference, TableModel, ZooModel
 from penstock.ir.errors import PenstockError
 from penstock.ir.host import Model, Text
 from penstock.ir.standin import StandIn
+from penstock.library import zoo
 
 CAUSAL = frozenset({"tree", "chunk", "embeds", "layers", "hidden", "kv_read"})
 
@@ -45,7 +45,7 @@ def configuration(reference: ModelReference) -> dict[str, Any]:
 def place(reference: ModelReference) -> Path:
     """The folder of a local model."""
     if isinstance(reference, ZooModel):
-        return library.zoo.path(reference.name)
+        return zoo.path(reference.name)
     assert isinstance(reference, FolderModel)
     return reference.folder
 
@@ -75,7 +75,7 @@ def text(reference: ModelReference) -> Text:
         return Digits(reference.vocab)
     from penstock.backends.runtime import hf
 
-    return hf.text(str(library.zoo.tokenizer_path()) if isinstance(reference, ZooModel) else address(reference))
+    return hf.text(str(zoo.tokenizer_path()) if isinstance(reference, ZooModel) else address(reference))
 
 
 def address(reference: ModelReference) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from huggingface_hub import snapshot_download
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+from transformers.utils import logging
 
 from penstock.backends.runtime.hf.model import HuggingFaceModel
 from penstock.backends.runtime.hf.text import HuggingFaceText
@@ -59,6 +60,7 @@ def _eos(reference: str) -> frozenset[int]:
 
 
 def _pretrained(source: Any, reference: str, **options: Any) -> Any:
+    logging.disable_progress_bar()  # a bar of transformers' own would stand in the middle of ours
     return _guarded(reference, source.from_pretrained, folder(reference), **options)
 
 
