@@ -15,10 +15,16 @@ def sink_accept(plan: Plan) -> Plan:
     if plan.drafter and law not in RULES[declared].laws:
         assert plan.acceptor is not None
         raise PenstockError(
-            f"stage {plan.acceptor.name}, field rule: {declared} is exact for "
+            f"stage {declarer(plan)}, field rule: {declared} is exact for "
             f"{' or '.join(sorted(RULES[declared].laws))} drafts, "
             f"and {plan.drafter.name} drafts are {law}",
-            where=plan.acceptor.source or None,
+            where=plan.acceptor.stage.place("rule"),
             fix=f"rule: {fitting}, or rule: auto",
         )
     return plan.but(rule=declared)
+
+
+def declarer(plan: Plan) -> str:
+    """The stage that a user wrote the rule in: the composite whose part the acceptor is, or the acceptor itself."""
+    assert plan.acceptor is not None
+    return next((p.name for p in plan.scorers if p.source == plan.acceptor.source and hasattr(p.stage, "rule")), plan.acceptor.name)

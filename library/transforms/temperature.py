@@ -19,6 +19,11 @@ class Temperature(Stage):
 
     value: Annotated[float, Field(ge=0)] | Param = 1.0
 
+    @property
+    def shrinks(self) -> bool:
+        """At 0 one token is left, so a hard mask has to come before it."""
+        return isinstance(self.value, Param) or self.value == 0
+
     def transform(self, logits: Any) -> Any:
         return scale(logits, self.value)
 

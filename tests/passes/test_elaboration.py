@@ -27,6 +27,11 @@ def test_hard_masks_go_before_what_shrinks_the_support():
     assert "hoist_masks: the acceptor's logits take constraint.automaton.0 before transform.top_p.0" in plan.notes
 
 
+def test_greedy_leaves_one_token_so_masks_go_before_it():
+    plan = elaborate([VERIFIER, Temperature(value=0), ToyGrammar.over(3)])
+    assert names(plan.accepted) == ["constraint.automaton.0", "transform.temperature.0"]
+
+
 def test_masks_that_stand_first_stay():
     plan = elaborate([VERIFIER, ToyGrammar.over(3), TopP()])
     assert plan.accepted == plan.compose and not any("hoist" in note for note in plan.notes)
@@ -46,7 +51,7 @@ def test_sink_accept_names_the_rule(rule, kept):
 def test_a_rule_that_does_not_fit_is_refused_with_the_one_that_does():
     with pytest.raises(PenstockError) as caught:
         elaborate([DRAFTER, ModelVerifier(model="t", rule="recursive")])
-    assert "acceptor.walk.0, field rule: recursive is exact for without_replacement drafts" in str(caught.value)
+    assert "verifier.model.0, field rule: recursive is exact for without_replacement drafts" in str(caught.value)
     assert "drafter.model.0 drafts are iid" in str(caught.value) and "rule: kseq" in str(caught.value)
 
 
