@@ -18,7 +18,7 @@ def sink_accept(plan: Plan) -> Plan:
             f"stage {declarer(plan)}, field rule: {declared} is exact for "
             f"{' or '.join(sorted(RULES[declared].laws))} drafts, "
             f"and {plan.drafter.name} drafts are {law}",
-            where=plan.acceptor.stage.place("rule"),
+            where=plan.acceptor.stage.place_of("rule"),
             fix=f"rule: {fitting}, or rule: auto",
         )
     return plan.but(rule=declared)
