@@ -86,7 +86,9 @@ def test_no_address_is_read_twice_on_the_host(rule, monkeypatch):
         for name, spy in (("addresses", recording_words), ("address", recording_word)):
             if hasattr(module, name):
                 monkeypatch.setattr(module, name, spy)
-    step = traced(Pipeline(models=MODELS, stages=(ModelDrafter(model="d", length=2, paths=2), ModelVerifier(model="t", rule=rule))))
+    step = traced(
+        Pipeline(models=MODELS, stages=(ModelDrafter(model="d", length=2, paths=2), ModelVerifier(model="t", rule=rule)))
+    )
     Decoder(step, {"t": TableModel(7, 1, 2), "draft:d": TableModel(7, 2)}, lower(step)).decode([request([1, 2], 24)])
     assert len(seen) > 40 and set(seen.values()) == {1}
 
