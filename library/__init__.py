@@ -2,10 +2,12 @@
 
 from penstock.library.constraints.toy import ToyGrammar
 from penstock.library.drafters.model import ModelDrafter
+from penstock.library.drafters.stochastic_beam import StochasticBeam
+from penstock.library.drafters.top_k_tree import TopKTree
 from penstock.library.transforms.nucleus import TopK, TopP
 from penstock.library.transforms.penalty import Repetition
 from penstock.library.transforms.temperature import Temperature
 from penstock.library.verifiers.model import Acceptor, ModelVerifier
 
-STAGES = (Acceptor, ModelDrafter, ModelVerifier, Repetition, Temperature, TopK, TopP, ToyGrammar)
+STAGES = (Acceptor, ModelDrafter, ModelVerifier, Repetition, StochasticBeam, Temperature, TopK, TopKTree, TopP, ToyGrammar)
 """Every stage of the library, one line each."""

@@ -32,7 +32,7 @@ def beam_outcomes(
     after = (1 - p.cumsum(1)).roll(1, 1).index_fill(1, torch.tensor(0), 1.0).maximum(p)  # the rate of a parent's arrival
     row, weight, came = torch.arange(rows), q.new_ones(rows), torch.zeros(rows, dtype=torch.long)
     taken, picks = torch.zeros(rows, tips * vocab, dtype=torch.bool), torch.zeros(rows, 0, dtype=torch.long)
-    for _ in range(min(width, tips * vocab)):
+    for _arrival in range(min(width, tips * vocab)):
         out = torch.where(place < came[:, None], p[row], 0.0) + torch.where(place == came[:, None], after[row], 0.0)
         rate = ((out * there[row])[..., None] * q[row]).flatten(1).masked_fill(taken, 0.0)
         total = rate.sum(1, keepdim=True)
