@@ -26,6 +26,7 @@ from penstock.ir.step import Step, transformed
 from penstock.ir.trace import Tracer
 from penstock.ir.types import EXAMPLE_ROWS
 from penstock.ir.walk import walk
+from penstock.passes.capabilities import check_capabilities
 from penstock.passes.plan import Placed, Plan
 
 
@@ -44,6 +45,7 @@ class StepGraph:
 def build(plan: Plan, views: Mapping[str, StandIn], *, eos: tuple[int, ...] = (), params: tuple[str, ...] = ()) -> StepGraph:
     """Trace one step over stand-ins of the views' models. Raises PenstockError at the author's line."""
     vocab = next(iter(views.values())).vocab
+    check_capabilities(plan, views)
     room = sum(int(getattr(p.stage, "room", 0)) for p in plan.stages)
     example = example_state(dict(views), room, params) | registers_of(
         plan, [[1] * (1 + r % 3) for r in range(EXAMPLE_ROWS)], vocab

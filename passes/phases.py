@@ -8,6 +8,8 @@ from penstock.ir.errors import PenstockError
 from penstock.passes.plan import Placed, Plan
 
 COMPOSING = ("transform", "gate")
+PHASED = ("drafter", "scorer", *COMPOSING, "acceptor", "learner")
+"""The roles that a step has a phase for; the others stand in fields of stages, in views, or around a pipeline."""
 
 
 def role_of(stage: Any) -> str:
@@ -28,6 +30,7 @@ def placed(stages: Sequence[Any]) -> tuple[Placed, ...]:
 def phases(stages: Sequence[Any]) -> Plan:
     """requires: role parts. ensures: one scorer or more, at most one drafter and one acceptor, else an error naming both."""
     parts = placed(stages)
+    refuse_unphased(parts)
     drafter = only(parts, "drafter")
     acceptor = only(parts, "acceptor")
     scorers = tuple(p for p in parts if role_of(p.stage) == "scorer")
@@ -43,6 +46,17 @@ def phases(stages: Sequence[Any]) -> Plan:
             )
     compose = tuple(p for p in parts if role_of(p.stage) in COMPOSING)
     return Plan(parts, drafter, scorers, compose, compose, (), acceptor)
+
+
+def refuse_unphased(parts: Sequence[Placed]) -> None:
+    """No stage is dropped in silence."""
+    for part in parts:
+        if role_of(part.stage) not in PHASED:
+            raise PenstockError(
+                f"stage {part.name} is a {role_of(part.stage)}, which has no phase in a step of a sequence",
+                where=part.source or None,
+                fix=f"stages of a step are {', '.join(PHASED)}",
+            )
 
 
 def only(parts: Sequence[Placed], role: str) -> Placed | None:

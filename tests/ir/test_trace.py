@@ -49,7 +49,7 @@ GOLDEN = """\
 
 def step_of(*stages: Stage, vocab: int = 7):
     plan = elaborate(stages)
-    views = {v: StandIn(v, vocab) for p in plan.stages if p.has("views") for v in p.stage.views()}
+    views = {v: StandIn(v, vocab, capabilities=frozenset({"tree"})) for p in plan.stages if p.has("views") for v in p.stage.views()}
     return build(plan, views)
 
 

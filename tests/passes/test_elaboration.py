@@ -1,9 +1,15 @@
 """What elaboration makes of a pipeline as written, and what it refuses."""
 
+from typing import ClassVar
+
 import pytest
 
+from penstock.dsl.roles import Effect, Role
+from penstock.dsl.stage import Stage
 from penstock.ir.errors import PenstockError
+from penstock.ir.standin import StandIn
 from penstock.library import ModelDrafter, ModelVerifier, Repetition, Temperature, TopP, ToyGrammar
+from penstock.passes.build import build
 from penstock.passes.order import elaborate
 
 DRAFTER, VERIFIER = ModelDrafter(model="d", length=2), ModelVerifier(model="t")
@@ -63,6 +69,22 @@ def test_two_drafters_are_refused_naming_both():
 def test_a_reader_before_the_verifier_is_refused_naming_both():
     with pytest.raises(PenstockError, match=r"transform.temperature.0 reads Scored.*verifier.model.0"):
         elaborate([DRAFTER, Temperature(), VERIFIER])
+
+
+class Program(Stage):
+    kind: ClassVar[str] = "tests.program"
+    role: ClassVar[Role] = "program"
+    effect: ClassVar[Effect] = "steers"
+
+
+def test_a_stage_without_a_phase_is_refused_not_dropped():
+    with pytest.raises(PenstockError, match=r"tests.program.0 is a program, which has no phase in a step"):
+        elaborate([VERIFIER, Program()])
+
+
+def test_a_model_that_cannot_do_what_a_stage_needs_is_refused():
+    with pytest.raises(PenstockError, match=r"verifier.model.0 needs a model with tree, and chain-only has none of it"):
+        build(elaborate([VERIFIER]), {"t": StandIn("chain-only", 5)})
 
 
 def test_a_pipeline_without_a_verifier_is_refused():
