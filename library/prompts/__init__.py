@@ -1,0 +1,1 @@
+"""Prompts: they turn a request's text into what a view reads."""
