@@ -24,6 +24,7 @@ def greedy_selection(graph: fx.Graph) -> int:
                 found = graph.call_function(largest, cold)
             found.meta.update(node.meta, origin="greedy_selection")
             node.replace_all_uses_with(found)
+            graph.erase_node(node)
             count += 1
         if isinstance(node.target, Region) and node.target.data["label"] == "walk" and not node.target.data.get("greedy"):
             place = len(node.target.carried) + node.target.data["given"].index("composed")
