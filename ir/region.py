@@ -60,7 +60,7 @@ def repeat(
 
 
 def cond_rows(mask: Any, body: Callable[..., Any], carry: Sequence[Any], *, label: str = "cond_rows") -> list[Any]:
-    """``carry = body(*carry)`` on the live rows where ``mask [b]`` holds: only they are live inside, the others keep their values.
+    """``carry = body(*carry)`` on the live rows where ``mask [b]`` holds: only they are live inside, others keep their values.
 
     Where there is no such row the body is not run at all.
     """

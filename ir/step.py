@@ -6,7 +6,7 @@ from typing import Any
 
 from penstock.ir.lift import advance, lift
 from penstock.ir.ops.forward import forward
-from penstock.ir.ops.probes import apart, by_site, chains, with_parents, with_probes
+from penstock.ir.ops.probes import apart, by_site, chains, flattened, grouped, with_parents, with_probes
 from penstock.ir.ops.rows import at_each
 from penstock.ir.ops.sequence import get, look, request_parameter
 from penstock.ir.ports import Draft, Probes, Scored
@@ -62,6 +62,11 @@ class Step:
 
     def score(self, view: str, **options: Any) -> Scored:
         """The view's logits at every site of the draft, the root fed with it."""
+        scored = self._scored(view, options)
+        scored.views[view] = scored.raw
+        return scored
+
+    def _scored(self, view: str, options: dict[str, Any]) -> Scored:
         draft = self.draft
         if draft is None:
             logits, hidden = self.forward(view, **options)
@@ -70,6 +75,23 @@ class Step:
             return self._score_with_probes(draft, draft.probes, options)
         logits, hidden = self.forward(view, draft.token, draft.parents, root=True, **options)
         return Scored(logits, logits, hidden)
+
+    def beside(self, view: str) -> Any:
+        """``[b,sites,v]``: raw logits of any view at every site, scored once a step whoever asks."""
+        assert self.scored is not None, "other views are read once the draft is scored"
+        if view not in self.scored.views:
+            self.scored.views[view] = self.score(view).raw
+        return self.scored.views[view]
+
+    def score_more(self, view: str, tokens: Any) -> Any:
+        """``[b,sites,k,v]``: what a view would say after one more token at every site, ``tokens [b,sites,k]``.
+
+        One more forward, over probes below the nodes that the view has scored; none of them is kept.
+        """
+        sites, k = tokens.node.meta["example"].shape[1:]
+        self.beside(view)
+        logits, _ = self.forward(view, flattened(tokens), tuple(site - 1 for site in range(sites) for _ in range(k)))
+        return grouped(logits, k)
 
     def _score_with_probes(self, draft: Draft, probes: Probes, options: dict[str, Any]) -> Scored:
         """Draft and probes in one call; the probes' logits go by site to the register that carries them."""

@@ -46,7 +46,7 @@ def build(plan: Plan, views: Mapping[str, StandIn], *, eos: tuple[int, ...] = ()
     """Trace one step over stand-ins of the views' models. Raises PenstockError at the author's line."""
     vocab = next(iter(views.values())).vocab
     check_capabilities(plan, views)
-    room = sum(int(getattr(p.stage, "room", 0)) for p in plan.stages)
+    room = room_of(plan)
     example = example_state(dict(views), room, params) | registers_of(
         plan, [[1] * (1 + r % 3) for r in range(EXAMPLE_ROWS)], vocab
     )
@@ -56,6 +56,12 @@ def build(plan: Plan, views: Mapping[str, StandIn], *, eos: tuple[int, ...] = ()
         trace_phases(step, plan, tuple(views), eos)
         graph = tracer.finish(tuple(example))
     return StepGraph(graph, tuple(example), plan, room, eos)
+
+
+def room_of(plan: Plan) -> int:
+    """In-step nodes of the largest step: what stages draft and probe (``room``), then what they score once more at every site."""
+    nodes = sum(int(getattr(p.stage, "room", 0)) for p in plan.stages)
+    return nodes + (1 + nodes) * sum(int(getattr(p.stage, "room_a_site", 0)) for p in plan.stages)
 
 
 def registers_of(plan: Plan, prompts: list[list[int]], vocab: int) -> State:

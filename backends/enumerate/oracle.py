@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils import _pytree as pytree
 
 from penstock.backends.enumerate.law import Law
 from penstock.ir.roles import Composer
@@ -42,7 +43,8 @@ def text_law(plan: Plan, texts: TextModels, *, eos: Sequence[int] = (), limit: i
                 after = {n: automata[n].stage.step(s, torch.tensor(token), raw) for n, s in states.items()}
                 extend((*text, token), after, weight * float(p[token]))
 
-    extend((), {n: torch.as_tensor(p.stage.start(list(texts.prompts[first]), vocab)) for n, p in automata.items()}, 1.0)
+    started = {name: p.stage.start(list(texts.prompts[first]), vocab) for name, p in automata.items()}
+    extend((), pytree.tree_map(torch.as_tensor, started), 1.0)
     return law
 
 

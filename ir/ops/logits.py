@@ -3,6 +3,8 @@
 Ties are settled the same way everywhere: the lowest id first.
 """
 
+import math
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -46,9 +48,9 @@ def log_softmax(logits: Float[Tensor, "*B V"]) -> Float[Tensor, "*B V"]:
 
 @op()
 def entropy_bits(logits: Float[Tensor, "*B V"]) -> Float[Tensor, "*B"]:
-    """Shannon entropy in bits; impossible tokens contribute 0."""
-    log_p = logits.log_softmax(-1)
-    return -torch.where(log_p.isneginf(), 0.0, log_p.exp() * log_p).sum(-1) / torch.tensor(2.0).log()
+    """Shannon entropy in bits, in float32 at least; impossible tokens contribute 0."""
+    log_p = logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(-1)
+    return -torch.where(log_p.isneginf(), 0.0, log_p.exp() * log_p).sum(-1) / math.log(2)
 
 
 @op()

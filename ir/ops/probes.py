@@ -41,6 +41,18 @@ def by_site(values: Float[Tensor, "B P V"], chains: tuple[tuple[int, ...], ...])
     return torch.cat([values, torch.zeros_like(values[:, :1])], 1)[:, table]
 
 
+@op()
+def flattened(tokens: Int[Tensor, "B S K"]) -> Int[Tensor, "B M"]:
+    """k tokens a site as one row of nodes, site by site."""
+    return tokens.flatten(1)
+
+
+@op()
+def grouped(values: Float[Tensor, "B M V"], k: int) -> Float[Tensor, "B S K V"]:
+    """What k nodes a site answered, by site."""
+    return values.unflatten(1, (-1, k))
+
+
 def chains(parents: tuple[int, ...], nodes: int) -> tuple[tuple[int, ...], ...]:
     """By site of a draft of ``nodes`` nodes, the probes below it in order; probe j is node ``nodes + j``, site s node s - 1."""
     found: list[list[int]] = [[] for _ in range(1 + nodes)]

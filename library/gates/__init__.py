@@ -1,0 +1,1 @@
+"""Gates: what decides, token by token, how the next ones are decoded."""
