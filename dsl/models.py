@@ -66,7 +66,7 @@ def parse(reference: str, base: Path | None = None) -> ModelReference:
     scheme, colon, rest = reference.partition(":")
     if colon and scheme in READERS:
         return READERS[scheme](reference, rest)
-    if "/" in reference or reference.startswith((".", "~")):
+    if reference.startswith((".", "~", "/")) or ("/" in reference and not colon):
         return FolderModel(((base or Path()) / Path(reference).expanduser()).resolve())
     known = f"there is no scheme {scheme!r}" if colon else "it names no place"
     raise PenstockError(f"model reference {reference!r}: {known}", fix=FIX)

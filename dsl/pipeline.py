@@ -129,12 +129,19 @@ class Pipeline(Declared):
     def _check_names(self, declared: Declared, subject: str, source: str | None) -> None:
         for field, what, name in named(declared):
             known = {**self.models} if what == "model" else {**self.models, **self.views}
-            if name in known or (what == "model" and is_reference(name) and parse(name)):
+            if name in known:
                 continue
+            wrong, fix = f"no {what} is called {name!r}", nearest(name, known)
+            if what == "model" and is_reference(name):
+                try:
+                    parse(name)
+                    continue
+                except PenstockError as error:
+                    wrong, fix = error.what, error.fix or ""
             raise PenstockError(
-                f"{subject}, field {field}: no {what} is called {name!r}",
+                f"{subject}, field {field}: {wrong}",
                 where=declared.place_of(field) or source,
-                fix=nearest(name, known) or f"declare it under `{what}s:`, which has {', '.join(known) or 'none'}",
+                fix=fix or f"declare it under `{what}s:`, which has {', '.join(known) or 'none'}",
             )
 
     def all_models(self) -> dict[str, ModelReference]:

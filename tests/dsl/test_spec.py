@@ -1,0 +1,393 @@
+"""Specs: exact round trips, and one error with a line and a column for every mistake."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from penstock.dsl.models import FolderModel, TableModel, ZooModel
+from penstock.dsl.param import param
+from penstock.dsl.pipeline import Generate, Pipeline
+from penstock.dsl.read import MAX_BYTES, MAX_VALUES
+from penstock.dsl.registry import stage_class
+from penstock.dsl.spec import dump, load
+from penstock.ir.errors import PenstockError
+
+HEAD = "penstock: 1\nmodels: {a: zoo:a}\n"
+
+SPEC = """\
+penstock: 1                       # format version
+models: {target: zoo:target, draft: "table:3:7"}
+views:
+  swapped: {model: target, prompt: trivial.prompt}
+pipeline:
+  - trivial.drafter: {model: draft, length: 2}
+  - trivial.scorer
+  - trivial.tap:
+  - trivial.transform: {value: {param: temperature, default: 0.8}, view: swapped, schema: person.json}
+generate: {max_new_tokens: 5, seed: 3}
+prompts: [yes, "1", "1e-3", "null", "~", "a: b", "line\\nbreak", "\\ud83d\\ude00 é", ""]
+"""
+
+
+def everything(drafter, transform) -> Pipeline:
+    return Pipeline(
+        models={"target": "zoo:target", "draft": "table:3:7"},
+        views={"swapped": {"model": "target", "prompt": stage_class("trivial.prompt")()}},
+        stages=(
+            drafter(model="draft", length=2),
+            stage_class("trivial.scorer")(),
+            stage_class("trivial.tap")(),
+            transform(value=param("temperature", 0.8), view="swapped", schema="person.json"),
+        ),
+        generate=Generate(max_new_tokens=5, seed=3),
+        prompts=("yes", "1", "1e-3", "null", "~", "a: b", "line\nbreak", "😀 é", ""),
+    )
+
+
+def test_a_spec_is_the_pipeline_that_python_declares(drafter, transform):
+    assert load(SPEC) == everything(drafter, transform)
+    assert hash(load(SPEC)) == hash(everything(drafter, transform))
+
+
+@pytest.mark.parametrize("form", ["yaml", "json"])
+def test_round_trips_are_exact(drafter, transform, form):
+    pipeline = everything(drafter, transform).but(
+        stages=(transform(bias={7: -1e-05, 3: 1e20}, others=[transform(value=0.1 + 0.2)], inner=transform()),)
+    )
+    text = dump(pipeline, form)
+    assert load(text) == pipeline
+    assert hash(load(text)) == hash(pipeline)
+    assert dump(load(text), form) == text
+
+
+def test_json_with_tabs_is_json(drafter, transform):
+    spec = json.loads(dump(everything(drafter, transform), "json"))
+    assert load(json.dumps(spec, indent="\t")) == everything(drafter, transform)
+
+
+def test_stages_and_fields_know_their_place(tmp_path):
+    file = tmp_path / "a.yaml"
+    file.write_text(SPEC)
+    drafter, scorer, tap, transform = load(file).stages
+    assert [stage.source for stage in (drafter, scorer, tap, transform)] == [
+        f"{file}:{place}" for place in ("6:5", "7:5", "8:5", "9:5")
+    ]
+    assert drafter.place_of("length") == f"{file}:6:45"
+    column = SPEC.splitlines()[8].index("person.json") + 1
+    assert transform.place_of("schema") == f"{file}:9:{column}"
+    assert transform.place_of("bias") == transform.source
+
+
+def test_prompt_is_the_only_one_of_prompts():
+    assert load(HEAD + "prompt: hello\npipeline: [trivial.scorer]").prompts == ("hello",)
+
+
+def test_folders_are_looked_for_beside_the_spec(tmp_path):
+    (tmp_path / "model").mkdir()
+    file = tmp_path / "a.yaml"
+    file.write_text("penstock: 1\nmodels: {a: ./model}\npipeline: [trivial.drafter: {model: a}]")
+    pipeline = load(str(file))
+    assert pipeline.base == tmp_path.resolve()
+    assert pipeline.all_models() == {"a": FolderModel((tmp_path / "model").resolve())}
+
+
+def test_models_may_be_written_in_place():
+    pipeline = load("penstock: 1\npipeline: [trivial.drafter: {model: 'table:3:7:1'}, trivial.drafter: {model: zoo:b}]")
+    assert pipeline.all_models() == {"table:3:7:1": TableModel(3, 7), "zoo:b": ZooModel("b")}
+
+
+def nested(levels: int) -> str:
+    return "[" * levels + "]" * levels + "\n"
+
+
+MISTAKES = {
+    "empty": ("\n", "2:1", "the spec is empty", "penstock: 1"),
+    "no mapping": ("- 1\n- 2\n", "1:1", "a spec is a mapping", "penstock: 1"),
+    "a word": ("hello\nworld\n", "1:1", "a spec is a mapping", "penstock: 1"),
+    "no version": ("models: {a: zoo:a}\npipeline: []\n", "1:1", "the format version is missing", "penstock: 1"),
+    "other version": ("penstock: 2\npipeline: []\n", "1:11", "format version 2 is not supported", "penstock: 1"),
+    "true is no version": ("penstock: true\n", "1:11", "format version True is not supported", "penstock: 1"),
+    "no pipeline": (HEAD, "1:1", "field pipeline: is missing", "for example `pipeline: ["),
+    "no stages": (HEAD + "pipeline: []", "3:11", "field pipeline: has too few items", "for example"),
+    "no list": (HEAD + "pipeline: 3", "3:11", "field pipeline: should be a list, not 3", "for example"),
+    "unknown entry": (HEAD + "pipelin: [trivial.tap]", "3:1", "field pipelin: there is no such field", "pipeline?"),
+    "unknown stage": (
+        HEAD + "pipeline:\n  - trivial.drafer: {}",
+        "4:5",
+        "field pipeline.0: there is no stage trivial.drafer",
+        "did you mean trivial.drafter",
+    ),
+    "unknown word": (
+        HEAD + "pipeline: [trivial.tapp]",
+        "3:12",
+        "field pipeline.0: there is no stage trivial.tapp",
+        "trivial.tap",
+    ),
+    "unlike any": (HEAD + "pipeline: [zzz.qqq]", "3:12", "field pipeline.0: there is no stage zzz.qqq", "penstock stages"),
+    "two stages in one": (
+        HEAD + "pipeline:\n- {trivial.tap: {}, trivial.gate: {}}",
+        "4:3",
+        "field pipeline.0: should be a stage",
+        "write `family.method",
+    ),
+    "no stage": (HEAD + "pipeline: [trivial.tap, 3]", "3:25", "field pipeline.1: should be a stage, not 3", "family"),
+    "fields no mapping": (HEAD + "pipeline: [trivial.tap: 3]", "3:12", "stage trivial.tap: should be a mapping, not 3", ""),
+    "unknown field": (
+        HEAD + "pipeline:\n- trivial.drafter: {model: a, lenght: 4}",
+        "4:31",
+        "stage trivial.drafter, field lenght: there is no such field",
+        "did you mean length?",
+    ),
+    "python name of a field": (
+        HEAD + "pipeline: [trivial.transform: {shema: x}]",
+        "3:32",
+        "stage trivial.transform, field shema: there is no such field",
+        "did you mean schema?",
+    ),
+    "missing field": (
+        HEAD + "pipeline:\n- trivial.drafter: {length: 4}",
+        "4:3",
+        "stage trivial.drafter, field model: is missing",
+        "add `model: ...`",
+    ),
+    "wrong type": (
+        HEAD + "pipeline:\n- trivial.drafter:\n    model: a\n    length: four",
+        "6:13",
+        'stage trivial.drafter, field length: should be a valid integer, not "four"',
+        "for example `length: 4`",
+    ),
+    "text for a number": (
+        HEAD + "pipeline: [trivial.drafter: {model: a, length: '4'}]",
+        "3:48",
+        'stage trivial.drafter, field length: should be a valid integer, not "4"',
+        "",
+    ),
+    "number for text": (
+        HEAD + "pipeline: [trivial.drafter: {model: 4}]",
+        "3:37",
+        "stage trivial.drafter, field model: should be a valid string, not 4",
+        "",
+    ),
+    "out of range": (
+        HEAD + "pipeline: [trivial.drafter: {model: a, length: 0}]",
+        "3:48",
+        "stage trivial.drafter, field length: should be greater than or equal to 1, not 0",
+        "",
+    ),
+    "infinite": (
+        HEAD + "pipeline: [trivial.transform: {value: .inf}]",
+        "3:39",
+        'stage trivial.transform, field value: should be a valid number or {param: name}, not ".inf"',
+        "for example `value: 1.0`",
+    ),
+    "huge": (
+        HEAD + "pipeline: [trivial.transform: {value: 1e999}]",
+        "3:39",
+        "stage trivial.transform, field value: should be a finite number",
+        "",
+    ),
+    "parameter's field": (
+        HEAD + "pipeline: [trivial.transform: {value: {param: t, defalt: 1}}]",
+        "3:50",
+        "stage trivial.transform, field value.defalt: there is no such field",
+        "did you mean default?",
+    ),
+    "parameter's default": (
+        HEAD + "pipeline: [trivial.transform: {value: {param: t, default: -1}}]",
+        "3:39",
+        "stage trivial.transform, field value: should be greater than or equal to 0, not -1",
+        "",
+    ),
+    "parameters disagree": (
+        HEAD + "pipeline:\n"
+        "- trivial.transform: {value: {param: t, default: 1}}\n"
+        "- trivial.transform: {value: {param: t, default: 2}}",
+        "5:30",
+        "stage trivial.transform, field value: parameter t defaults to 2 here and to 1 in stage trivial.transform",
+        "one default",
+    ),
+    "stage in a field": (
+        HEAD + "pipeline: [trivial.transform: {inner: {trivial.transform: {value: hot}}}]",
+        "3:67",
+        "stage trivial.transform, field value: should be a valid number or {param: name}",
+        "",
+    ),
+    "unknown stage in a field": (
+        HEAD + "pipeline: [trivial.transform: {others: [trivial.tap, trivial.tup]}]",
+        "3:54",
+        "stage trivial.transform, field others.1: there is no stage trivial.tup",
+        "trivial.tap",
+    ),
+    "unknown scheme": (
+        "penstock: 1\nmodels: {a: zap:a}\npipeline: [trivial.tap]",
+        "2:13",
+        "field models.a: model reference 'zap:a': there is no scheme 'zap'",
+        "hf:organisation/name",
+    ),
+    "bad table": (
+        "penstock: 1\nmodels:\n  a: table:1\npipeline: [trivial.tap]",
+        "3:6",
+        "field models.a: model reference 'table:1': not of the form",
+        "hf:",
+    ),
+    "bad reference in place": (
+        HEAD + "pipeline: [trivial.drafter: {model: 'zap:a'}]",
+        "3:37",
+        "stage trivial.drafter, field model: model reference 'zap:a': there is no scheme 'zap'",
+        "hf:",
+    ),
+    "no such folder": (
+        "penstock: 1\nmodels: {a: ./nowhere}\npipeline: [trivial.tap]",
+        "2:13",
+        "field models.a: there is no folder ",
+        "hf:",
+    ),
+    "unknown model": (
+        HEAD + "pipeline: [trivial.drafter: {model: b}]",
+        "3:37",
+        "stage trivial.drafter, field model: no model is called 'b'",
+        "`models:`, which has a",
+    ),
+    "unknown view": (
+        HEAD + "pipeline: [trivial.transform: {view: swaped}]",
+        "3:38",
+        "stage trivial.transform, field view: no view is called 'swaped'",
+        "`views:`, which has a",
+    ),
+    "unknown model in a field's stage": (
+        HEAD + "pipeline: [trivial.transform: {inner: {trivial.drafter: {model: b}}}]",
+        "3:65",
+        "stage trivial.drafter, field model: no model is called 'b'",
+        "",
+    ),
+    "unknown model of a view": (
+        HEAD + "views: {v: {model: b}}\npipeline: [trivial.tap]",
+        "3:20",
+        "view v, field model: no model is called 'b'",
+        "",
+    ),
+    "a view called like a model": (
+        HEAD + "views: {a: {model: a}}\npipeline: [trivial.tap]",
+        "3:8",
+        "a is a model and a view",
+        "rename one",
+    ),
+    "a view's prompt is none": (
+        HEAD + "views: {v: {model: a, prompt: trivial.tap}}\npipeline: [trivial.tap]",
+        "3:31",
+        "view v, field prompt: trivial.tap is a tap, not a prompt stage",
+        "",
+    ),
+    "generate": (
+        HEAD + "generate: {max_new_tokens: 0}\npipeline: [trivial.tap]",
+        "3:28",
+        "field generate.max_new_tokens: should be greater than or equal to 1, not 0",
+        "`max_new_tokens: 64`",
+    ),
+    "prompts": (HEAD + "prompts: [a, 3]\npipeline: [trivial.tap]", "3:14", "field prompts.1: should be a valid string", ""),
+    "prompt": (HEAD + "prompt: 3\npipeline: [trivial.tap]", "3:9", "field prompts.0: should be a valid string", ""),
+    "prompt and prompts": (
+        HEAD + "prompts: [a]\nprompt: b\npipeline: [trivial.tap]",
+        "4:1",
+        "prompt and prompts are both given",
+        "",
+    ),
+    "repeated key": (HEAD + "models: {}\n", "3:1", "models is given twice, first at <text>:2:1", "keep one"),
+    "python object": (
+        "penstock: 1\nx: !!python/object/apply:os.system ['false']\n",
+        "2:4",
+        "tag !!python/object/apply:os.system: specs have no tags",
+        "plain",
+    ),
+    "tagged scalar": ("penstock: !!int '1'\n", "1:11", "tag !!int: specs have no tags", "plain"),
+    "tagged key": ("!!str penstock: 1\n", "1:1", "tag !!str: specs have no tags", "plain"),
+    "alias": ("a: &a [x]\nb: [*a, *a]\n", "2:5", "alias *a: specs have no aliases", "write the value out"),
+    "merge": ("a: &a {x: 1}\nb:\n  <<: *a\n", "3:7", "alias *a: specs have no aliases", "write the value out"),
+    "deep lists": (nested(50_000), "1:41", "nested deeper than 40", ""),
+    "deep mappings": ("{a: " * 5000 + "\n", "1:161", "nested deeper than 40", ""),
+    "deep blocks": ("- " * 5000 + "\n", "1:81", "nested deeper than 40", ""),
+    "very many": ("[" + "1," * MAX_VALUES + "1]\n", f"1:{2 * MAX_VALUES}", f"more than {MAX_VALUES} values", "files"),
+    "very long": ("a: " + "x" * MAX_BYTES + "\n", None, f"larger than {MAX_BYTES} bytes", "files"),
+    "very long number": ("a: " + "9" * 9999 + "\n", "1:4", "a number too long to read", ""),
+    "two documents": ("a: 1\n---\nb: 2\n", "2:1", "a second document begins here", "one spec"),
+    "control character": ("a: 1\nb: \x00\n", "2:4", "not a text: a control character", "UTF-8"),
+    "unclosed": ("a: [1, 2\nb: 3\n", "2:2", "not readable as YAML: expected ',' or ']'", ""),
+    "unclosed JSON": ('{"penstock": 1, "models": {', "1:28", "not readable as YAML", ""),
+    "tab": ("penstock: 1\n\tmodels: {}\n", "2:1", "not readable as YAML", ""),
+    "key is a list": ("? [a]\n: 3\n", "1:3", "a key must be a word", "key: value"),
+    "wires: missing field": (
+        HEAD + "pipeline: {nodes: {a: {trivial.drafter: }}}",
+        "3:24",
+        "stage trivial.drafter, field model: is missing",
+        "",
+    ),
+    "wires: unknown stage": (
+        HEAD + "pipeline: {nodes: {a: trivial.tup}}",
+        "3:23",
+        "pipeline, field nodes.a: there is no stage trivial.tup",
+        "",
+    ),
+    "wires: unknown node": (
+        HEAD + "pipeline: {nodes: {a: trivial.scorer, b: trivial.tap}, edges: [[a, c]]}",
+        "3:11",
+        "edge a -> c: there is no node c",
+        "the nodes are a, b",
+    ),
+    "wires: cycle": (
+        HEAD + "pipeline: {nodes: {a: trivial.gate, b: trivial.tap}, edges: [[a, b], [b, a]]}",
+        "3:23",
+        "the stages form a cycle: a (trivial.gate) -> b (trivial.tap) -> a (trivial.gate)",
+        "take one edge out",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "place", "what", "fix"), MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_is_one_error_with_a_place(text, place, what, fix):
+    with pytest.raises(PenstockError) as caught:
+        load(text)
+    assert caught.value.where == (f"<text>:{place}" if place else "<text>")
+    assert what in caught.value.what
+    assert fix in (caught.value.fix or "")
+    assert "\n" not in caught.value.what
+
+
+def test_the_message_reads_as_one(tmp_path):
+    file = tmp_path / "a.yaml"
+    file.write_text(HEAD + "pipeline:\n- trivial.drafter: {model: a, length: four}")
+    with pytest.raises(PenstockError) as caught:
+        load(file)
+    assert str(caught.value) == (
+        f'{file}:4:39: stage trivial.drafter, field length: should be a valid integer, not "four"\n'
+        "  fix: for example `length: 4`"
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (None, "there is no such file"),
+        (b"\x89PNG\r\n\x1a\n\x00\x00", "the spec is not UTF-8 text"),
+        (b"a: " + b"x" * MAX_BYTES, f"larger than {MAX_BYTES} bytes"),
+        (b"", "the spec is empty"),
+    ],
+)
+def test_files_that_are_no_specs(tmp_path, content, what):
+    file = tmp_path / "a.yaml"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(PenstockError, match=what) as caught:
+        load(file)
+    assert caught.value.where.startswith(str(file))
+
+
+def test_a_folder_is_no_spec(tmp_path):
+    with pytest.raises(PenstockError, match="the spec is a folder"):
+        load(Path(tmp_path))
+
+
+def test_a_byte_order_mark_is_no_mistake(tmp_path):
+    file = tmp_path / "a.yaml"
+    file.write_bytes(b"\xef\xbb\xbf" + (HEAD + "pipeline: [trivial.scorer]").encode())
+    assert len(load(file).stages) == 1

@@ -1,0 +1,139 @@
+"""Stages: values that know where they were declared."""
+
+import inspect
+
+import pytest
+from pydantic import ValidationError
+
+from penstock.dsl.function import stage as stage_of
+from penstock.dsl.param import param
+from penstock.dsl.registry import stage_class, stage_classes
+from penstock.dsl.spec import dump, load
+from penstock.dsl.stage import Stage
+
+
+def test_equal_by_kind_and_fields_wherever_declared(transform, drafter):
+    one = transform(value=2.0, bias={3: 1.0})
+    other = transform(value=2, bias={3: 1})
+    assert one.source != other.source
+    assert one == other
+    assert hash(one) == hash(other)
+    assert one != transform(value=2.5, bias={3: 1.0})
+    assert drafter(model="a") != drafter(model="b")
+    assert len({one, other, transform()}) == 2
+
+
+def test_a_stage_of_another_kind_with_the_same_fields_is_another_stage():
+    scorer, tap = stage_class("trivial.scorer")(), stage_class("trivial.tap")()
+    assert scorer != tap
+    assert hash(scorer) != hash(tap)
+
+
+def test_source_is_the_callers_line(transform):
+    line = inspect.currentframe().f_lineno + 1
+    stage = transform(value=1.0)
+    assert stage.source == f"tests/dsl/test_stage.py:{line}" or stage.source.endswith(f"test_stage.py:{line}")
+    assert stage.place_of("value") == stage.source
+    assert stage.model_copy(update={"value": 3.0}).source == stage.source
+
+
+def test_parts_are_declared_where_their_composite_is():
+    stage = stage_class("trivial.composite")()
+    assert {part.source for part in stage.parts()} == {stage.source}
+
+
+def test_frozen_and_closed(transform):
+    with pytest.raises(ValidationError, match="frozen"):
+        transform().value = 2.0
+    with pytest.raises(ValidationError, match="extra_forbidden"):
+        transform(vlue=2.0)
+
+
+@pytest.mark.parametrize("value", ["1", True, None, float("nan"), float("inf"), -0.5, {"param": "T"}, {"param": "t", "x": 1}])
+def test_a_number_is_a_number(transform, value):
+    with pytest.raises(ValidationError):
+        transform(value=value)
+
+
+@pytest.mark.parametrize("length", ["4", True, 4.0, 0])
+def test_an_integer_is_an_integer(drafter, length):
+    with pytest.raises(ValidationError):
+        drafter(model="a", length=length)
+
+
+def test_keys_are_text_in_a_spec_and_numbers_in_a_stage(transform):
+    assert transform(bias={"3": 1.0}) == transform(bias={3: 1.0})
+
+
+def test_stage_fields_take_stages_and_what_specs_write(transform):
+    inner = transform(value=2.0)
+    assert transform(inner=inner) == transform(inner={"trivial.transform": {"value": 2.0}})
+    assert transform(others=["trivial.tap"]).others == (stage_class("trivial.tap")(),)
+    assert transform(inner=inner).model_dump()["trivial.transform"]["inner"]["trivial.transform"]["value"] == 2.0
+
+
+def test_a_parameter_keeps_its_name_and_its_default_must_fit(transform):
+    stage = transform(value=param("temperature", 0.8))
+    assert stage.value.param == "temperature"
+    assert stage.params() == {"value": param("temperature", 0.8)}
+    with pytest.raises(ValidationError, match="greater than or equal to 0"):
+        transform(value=param("temperature", -1))
+
+
+def test_reference_drops_what_accelerates_and_keeps_what_steers(drafter, transform):
+    assert drafter(model="a").reference() is None
+    assert transform().reference() == transform()
+
+
+def test_not_certified_unless_it_says_how(transform):
+    with pytest.raises(NotImplementedError, match="trivial.transform is not certified"):
+        transform().small(3)
+
+
+def declare(kind="trivial.new", role="tap", effect="steers"):
+    return type("New", (Stage,), {"kind": kind, "role": role, "effect": effect, "__module__": __name__})
+
+
+def test_a_kind_belongs_to_one_class():
+    with pytest.raises(TypeError, match=r"trivial.drafter' is taken by .*TrivialDrafter"):
+        declare("trivial.drafter")
+    assert stage_class("trivial.drafter").__name__ == "TrivialDrafter"
+
+
+@pytest.mark.parametrize(
+    "mistake, message",
+    [
+        ({"kind": "nodot"}, "family.method"),
+        ({"kind": "Trivial.New"}, "family.method"),
+        ({"role": "wizard"}, "set role to one of drafter"),
+        ({"effect": "hurts"}, "set effect to one of accelerates"),
+    ],
+)
+def test_a_class_must_say_what_it_is(mistake, message):
+    with pytest.raises(TypeError, match=message):
+        declare(**mistake)
+    assert "trivial.new" not in stage_classes()
+
+
+def test_a_base_without_kind_is_no_stage_of_its_own():
+    base = type("Base", (Stage,), {"__module__": __name__, "role": "tap", "effect": "steers"})
+    made = type("Made", (base,), {"__module__": __name__, "kind": "trivial.made"})
+    assert stage_class("trivial.made") is made
+    assert made().role == "tap"
+
+
+def test_a_function_is_a_transform():
+    @stage_of("trivial.function")
+    def stretched(logits, *, by: float = 2.0, name: str):
+        """Multiplies."""
+        return logits * by
+
+    made = stretched(name="x")
+    assert (made.kind, made.role, made.effect, made.by) == ("trivial.function", "transform", "steers", 2.0)
+    assert made.transform(3.0) == 6.0
+    assert stretched(name="x", by=param("by", 1.0)).params().keys() == {"by"}
+    assert stretched.__doc__ == "Multiplies."
+    with pytest.raises(ValidationError):
+        stretched(name=3)
+    pipeline = made >> stretched(name="y")
+    assert load(dump(pipeline)) == pipeline
