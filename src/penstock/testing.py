@@ -3,7 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from penstock.backends.enumerate.certify import Certificate, Small, certify
+from penstock.backends.eager.lower import lower
+from penstock.backends.enumerate.certify import Certificate, Small, certify, step_of
+from penstock.backends.interpret import Interpreter
+from penstock.backends.runtime.runner import Decoded, Decoder, Request
 from penstock.backends.runtime.table import TableModel
 from penstock.passes.order import elaborate
 
@@ -39,3 +42,13 @@ def certify_stages(stages: Sequence[Any], reference: Sequence[Any] | None = None
     """Prove these stages exact relative to their reference, by default themselves without what only accelerates."""
     truth = [r for s in stages if (r := s.reference()) is not None] if reference is None else reference
     return certify(elaborate(stages), elaborate(truth), small_world(stages, **small))
+
+
+def decode_stages(stages: Sequence[Any], keys: Sequence[int], *, lowered: bool = True, **small: Any) -> list[Decoded]:
+    """What these stages decode in a small world, a row a key on its prompts in turn: lowered, or by the meaning of every op."""
+    world = small_world(stages, batch=len(PROMPTS), **small)
+    step = step_of(elaborate(stages), world)
+    run = lower(step) if lowered else lambda *handles: Interpreter().run(step.graph, handles)
+    rows = [{view: prompts[i % len(prompts)] for view, prompts in world.prompts.items()} for i in range(len(keys))]
+    requests = [Request(row, world.limit, key=key) for row, key in zip(rows, keys, strict=True)]
+    return Decoder(step, world.models, run).decode(requests)
