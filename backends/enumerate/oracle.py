@@ -18,11 +18,18 @@ class TextModels:
     def __init__(self, models: Mapping[str, Any], prompts: Mapping[str, Sequence[int]]) -> None:
         self.models, self.prompts = models, prompts
 
-    def logits(self, view: str, text: Sequence[int]) -> Tensor:
-        """Next-token logits ``[v]`` of a view after its prefix and this suffix."""
-        model = self.models[view]
-        out: Tensor = model.from_scratch(model.embed(torch.tensor([*self.prompts[view], *text])))[-1]
+    def logits(self, view: str, text: Sequence[int], inputs: Mapping[int, Tensor] | None = None) -> Tensor:
+        """Next-token logits ``[v]`` of a view after its prefix and this suffix; ``inputs``: vectors read at suffix positions."""
+        model, prompt = self.models[view], self.prompts[view]
+        vectors = model.embed(torch.tensor([*prompt, *text]))
+        for position, vector in (inputs or {}).items():
+            vectors[len(prompt) + position] = vector
+        out: Tensor = model.from_scratch(vectors)[-1]
         return out
+
+    def hidden(self, view: str, text: Sequence[int]) -> Tensor:
+        """The view's last hidden state ``[w]`` there: a table model's head is the identity."""
+        return self.logits(view, text)
 
 
 def text_law(plan: Plan, texts: TextModels, *, eos: Sequence[int] = (), limit: int) -> Law:
@@ -55,8 +62,10 @@ def ended(automata: Mapping[str, Any], states: Mapping[str, Any]) -> bool:
 
 
 def raw_logits(plan: Plan, texts: TextModels, states: Mapping[str, Any], text: Sequence[int]) -> Tensor:
-    """What the scorer would score after a text; a scorer that switches views says which by the path states."""
+    """What the scorer would score after a text; one that is not a view's plain logits says so itself."""
     scorer = plan.scorers[-1].stage
+    if hasattr(scorer, "text_logits"):
+        return scorer.text_logits(texts, text)  # type: ignore[no-any-return]
     view = scorer.view_at(states) if hasattr(scorer, "view_at") else scorer.seat
     return texts.logits(view, text)
 
