@@ -1,0 +1,150 @@
+"""The command line: what is printed, and how commands exit."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from penstock.cli.commands import app
+
+GOOD = """\
+penstock: 1
+models: {target: "table:5:1", draft: "table:5:2"}
+pipeline:
+  - drafter.model: {model: draft, length: 2}
+  - verifier.model: {model: target}
+  - transform.temperature: {value: 0.8}
+generate: {max_new_tokens: 6, seed: 3}
+prompts: ["1 2"]
+"""
+
+
+@pytest.fixture
+def spec(tmp_path):
+    def write(text: str = GOOD) -> str:
+        (tmp_path / "a.yaml").write_text(text)
+        return str(tmp_path / "a.yaml")
+
+    return write
+
+
+def penstock(*arguments: str):
+    return CliRunner().invoke(app, list(arguments))
+
+
+@pytest.mark.parametrize("command", ["run", "check", "explain", "certify"])
+def test_a_mistake_is_one_message_and_exit_code_2(spec, command):
+    done = penstock(command, spec(GOOD.replace("length: 2", "length: two")))
+    assert done.exit_code == 2
+    assert done.stdout == ""
+    assert done.stderr.endswith(
+        'a.yaml:4:43: stage drafter.model, field length: should be a valid integer, not "two"\n'
+        "  fix: for example `length: 4`\n"
+    )
+    assert done.stderr.startswith("error: ")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["run", "check", "explain", "certify"])
+def test_a_missing_file_is_exit_code_2(tmp_path, command):
+    done = penstock(command, str(tmp_path / "none.yaml"))
+    assert done.exit_code == 2
+    assert "none.yaml: there is no such file" in done.stderr
+
+
+def test_a_pipeline_that_means_nothing_is_exit_code_2(spec):
+    done = penstock("check", spec(GOOD.replace("  - verifier.model: {model: target}\n", "")))
+    assert done.exit_code == 2
+    assert "verifier" in done.stderr
+
+
+def test_the_installed_command_prints_no_traceback(tmp_path):
+    program = Path(sys.executable).with_name("penstock")
+    done = subprocess.run([program, "check", tmp_path / "none.yaml"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 2
+
+
+def test_check_says_what_it_read(spec):
+    done = penstock("check", spec())
+    assert done.exit_code == 0
+    assert "ok, drafter.model >> verifier.model >> transform.temperature" in done.stdout
+
+
+def test_explain_prints_the_promise_and_the_step(spec):
+    done = penstock("explain", spec())
+    assert done.exit_code == 0
+    assert "verifier.model >> transform.temperature" in done.stdout
+    assert "forward(" in done.stdout
+
+
+def test_certify_exits_with_what_holds(spec, monkeypatch):
+    held = penstock("certify", spec(), "--json")
+    assert held.exit_code == 0
+    assert json.loads(held.stdout)["holds"] is True
+
+    class Broken:
+        holds = False
+
+        def report(self) -> str:
+            return "NOT exact"
+
+    monkeypatch.setattr("penstock.certify", lambda pipeline: Broken(), raising=False)
+    broken = penstock("certify", spec())
+    assert (broken.exit_code, broken.stdout) == (1, "NOT exact\n")
+
+
+def test_run_continues_the_specs_prompts_or_those_given(spec, tmp_path):
+    file = tmp_path / "prompts.txt"
+    file.write_text("3\n\n4 1\n")
+    own = json.loads(penstock("run", spec(), "--json").stdout)
+    given = json.loads(penstock("run", spec(), "--json", "--prompt", "1 2", "--prompts", str(file)).stdout)
+    assert [result["prompt"] for result in own] == ["1 2"]
+    assert [result["prompt"] for result in given] == ["1 2", "3", "4 1"]
+    assert own[0] == given[0]
+    assert len(own[0]["tokens"]) == 6 or own[0]["status"] != "length"
+
+
+def test_run_takes_seed_and_length_from_the_command_line(spec):
+    def tokens(*options: str) -> list[int]:
+        return json.loads(penstock("run", spec(), "--json", *options).stdout)[0]["tokens"]
+
+    assert tokens() == tokens("--seed", "3")
+    assert len({tuple(tokens("--seed", str(seed))) for seed in range(5)}) > 1
+    assert len(tokens("--max-new-tokens", "2")) <= 2
+
+
+def test_run_prints_text_and_counts(spec):
+    done = penstock("run", spec())
+    assert done.exit_code == 0
+    assert "target forwards" in done.stdout
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe\x00"])
+def test_unreadable_prompts_are_exit_code_2(spec, tmp_path, content):
+    file = tmp_path / "prompts.txt"
+    if content is not None:
+        file.write_bytes(content)
+    done = penstock("run", spec(), "--prompts", str(file))
+    assert done.exit_code == 2
+    assert "prompts.txt: the prompts cannot be read" in done.stderr
+
+
+def test_no_prompt_is_exit_code_2(spec):
+    done = penstock("run", spec(GOOD.replace('prompts: ["1 2"]\n', "")))
+    assert done.exit_code == 2
+    assert "no prompt" in done.stderr
+
+
+def test_schema_and_stages_know_the_library():
+    schema = json.loads(penstock("schema").stdout)
+    listed = json.loads(penstock("stages", "--json").stdout)
+    found = {row["stage"]: row for row in listed}
+    assert found["drafter.model"]["effect"] == "accelerates"
+    assert all(row["meaning"] for row in listed)
+    assert "drafter.model" in json.dumps(schema)
+    assert "transform.temperature" in penstock("stages").stdout
