@@ -4,10 +4,30 @@ from penstock.library.constraints.toy import ToyGrammar
 from penstock.library.drafters.model import ModelDrafter
 from penstock.library.drafters.stochastic_beam import StochasticBeam
 from penstock.library.drafters.top_k_tree import TopKTree
+from penstock.library.gates.ead import EntropyAdaptive, EntropyGate
+from penstock.library.prompts.counterfactual import Counterfactual
+from penstock.library.steer.ambedkar import Ambedkar
 from penstock.library.transforms.nucleus import TopK, TopP
 from penstock.library.transforms.penalty import Repetition
 from penstock.library.transforms.temperature import Temperature
 from penstock.library.verifiers.model import Acceptor, ModelVerifier
+from penstock.library.verifiers.switched import SwitchedVerifier
 
-STAGES = (Acceptor, ModelDrafter, ModelVerifier, Repetition, StochasticBeam, Temperature, TopK, TopKTree, TopP, ToyGrammar)
+STAGES = (
+    Acceptor,
+    Ambedkar,
+    Counterfactual,
+    EntropyAdaptive,
+    EntropyGate,
+    ModelDrafter,
+    ModelVerifier,
+    Repetition,
+    StochasticBeam,
+    SwitchedVerifier,
+    Temperature,
+    TopK,
+    TopKTree,
+    TopP,
+    ToyGrammar,
+)
 """Every stage of the library, one line each."""

@@ -192,9 +192,9 @@ def certify(pipeline: Pipeline) -> Certificate:
     """Prove the pipeline's stages exact over a toy vocabulary, on table models."""
     stages = tuple(small(stage) for stage in pipeline.stages)
     reference = tuple(small(stage) for stage in pipeline.reference().stages)
-    return certified(
-        elaborate(stages), elaborate(reference), small_world(stages, vocab=SMALL, eos=(SMALL - 1,), limit=4, batch=2)
-    )
+    prompted = [name for name, view in pipeline.views.items() if view.prompt is not None]
+    world = small_world(stages, vocab=SMALL, eos=(SMALL - 1,), limit=4, batch=2, prompted=prompted)
+    return certified(elaborate(stages), elaborate(reference), world)
 
 
 def small(stage: Stage) -> Stage:

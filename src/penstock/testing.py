@@ -29,12 +29,14 @@ def small_world(
     limit: int = 3,
     batch: int = 1,
     prompts: Mapping[str, Sequence[Sequence[int]]] | None = None,
+    prompted: Sequence[str] = (),
 ) -> Small:
-    """Table models for the stages' views, one a model name, and prompts for ``batch`` rows."""
+    """Table models for the stages' views, one a model name, and prompts for ``batch`` rows; ``prompted`` views have others."""
     views = views_of(stages)
     names = sorted(set(views.values()))
     models = {name: TableModel(vocab, seed + 1, (layers or {}).get(name, 1)) for seed, name in enumerate(names)}
     rows = {view: [[t % vocab for t in PROMPTS[b]] for b in range(batch)] for view in views}
+    rows |= {view: [[0, *((t + 1) % vocab for t in prompt)] for prompt in rows[view]] for view in prompted if view in rows}
     return Small({view: models[name] for view, name in views.items()}, rows | dict(prompts or {}), eos, limit)
 
 

@@ -1,0 +1,1 @@
+"""Steering: transforms that read more than one context."""
