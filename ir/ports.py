@@ -75,3 +75,34 @@ class Commit:
     last_site: Any
     """``[b]``: the site of the last token; per-site values carried on are gathered here."""
     last_token: Any
+
+
+@dataclass
+class Denoised:
+    """Canvases ``[*b,l]`` with what is predicted at every position: what an unmasker chooses from."""
+
+    tokens: Any
+    open: Any
+    """bool: the positions that may be committed."""
+    x0: Any
+    conf: Any
+
+
+@dataclass
+class Proposals:
+    """Ordered (position, token) pairs, of which the first ``count [*b]`` are committed."""
+
+    position: Any
+    """``[*b,l]``: every position once, the first to commit first."""
+    token: Any
+    """``[*b,l]``: by position, not by order."""
+    count: Any
+
+
+@dataclass
+class CanvasDraft:
+    """A chain of canvases ``[b,d,l]``: the first is where the row stands, each further one guessed to be a static step on."""
+
+    tokens: Any
+    valid: Any
+    """bool ``[b,d]``."""

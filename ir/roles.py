@@ -58,3 +58,23 @@ class Automaton(Protocol):
 
     def start(self, prompt: Any, vocab: int) -> Any: ...
     def step(self, state: Any, token: Any, raw: Any) -> Any: ...
+
+
+class Denoiser(Protocol):
+    """Predicts every position of a canvas, in every branch of a draft."""
+
+    def denoise(self, step: Any, draft: Any, stage: str) -> Any:
+        """Trace the forward and return logits ``[b,d,l,v]``."""
+        ...
+
+
+class Unmasker(Protocol):
+    """The static step of a canvas: what is taken from logits, and which of it is committed. Deterministic."""
+
+    def predict(self, logits: Any) -> Any:
+        """``(token, confidence)`` at every position."""
+        ...
+
+    def propose(self, denoised: Any) -> Any:
+        """`Proposals`, of canvases ``[*b,l]``: it serves drafts, made with carried predictions, and verdicts alike."""
+        ...

@@ -26,6 +26,7 @@ from penstock.ir.step import Step, transformed
 from penstock.ir.trace import Tracer
 from penstock.ir.types import EXAMPLE_ROWS
 from penstock.ir.walk import walk
+from penstock.passes.canvas import canvas_graph, is_canvas
 from penstock.passes.capabilities import check_capabilities
 from penstock.passes.plan import Placed, Plan
 
@@ -46,6 +47,8 @@ def build(plan: Plan, views: Mapping[str, StandIn], *, eos: tuple[int, ...] = ()
     """Trace one step over stand-ins of the views' models. Raises PenstockError at the author's line."""
     vocab = next(iter(views.values())).vocab
     check_capabilities(plan, views)
+    if is_canvas(p.stage for p in plan.scorers):
+        return StepGraph(*canvas_graph(plan, views, eos), plan, 0, eos)
     room = room_of(plan)
     example = example_state(dict(views), room, params) | registers_of(
         plan, [[1] * (1 + r % 3) for r in range(EXAMPLE_ROWS)], vocab

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from penstock.passes.canvas import canvas_phases, is_canvas
 from penstock.passes.hoist_masks import hoist_masks
 from penstock.passes.mirror import mirror
 from penstock.passes.phases import phases
@@ -18,6 +19,8 @@ ELABORATION: tuple[Callable[[Plan], Plan], ...] = (
 
 def elaborate(stages: Sequence[Any]) -> Plan:
     """A pipeline's stages as the plan of one step."""
+    if is_canvas(stages):
+        return canvas_phases(stages)
     plan = phases(stages)
     for run in ELABORATION:
         plan = run(plan)

@@ -18,7 +18,8 @@ class TableDenoiser:
 
     def __init__(self, vocab: int, seed: int, span: int, *, pair: float = 1.0, dtype: torch.dtype = torch.float64) -> None:
         draws = torch.Generator().manual_seed(seed)
-        self.name, self.vocab, self.width, self.mask, self.span = f"table-denoiser:{vocab}:{seed}", vocab + 1, vocab + 1, vocab, span
+        self.name, self.mask, self.span = f"table-denoiser:{vocab}:{seed}", vocab, span
+        self.vocab = self.width = vocab + 1
         self.bias = torch.randn(span, self.vocab, generator=draws, dtype=torch.float64).to(dtype)
         self.pair = torch.randn(span, span, self.vocab, self.vocab, generator=draws, dtype=torch.float64).to(dtype) * pair
 

@@ -1,0 +1,1 @@
+"""Denoisers: models that predict every position of a canvas at once."""

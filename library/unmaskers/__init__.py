@@ -1,0 +1,1 @@
+"""Unmaskers: which predictions of a denoiser a step commits."""

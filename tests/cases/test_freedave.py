@@ -1,0 +1,353 @@
+"""FreeDave against static decoding written out by hand: the same tokens committed in the same order, in never more forwards."""
+
+from functools import cache
+from math import ceil
+from typing import Any, ClassVar
+
+import pytest
+import torch
+from torch import Tensor
+
+from penstock.backends.eager.kernels import KERNELS
+from penstock.backends.eager.lower import lower
+from penstock.backends.interpret import Interpreter
+from penstock.backends.runtime.canvas import CanvasDecoder, Filled, Infill
+from penstock.backends.runtime.table_denoiser import TableDenoiser
+from penstock.dsl.stage import Stage
+from penstock.ir.errors import PenstockError
+from penstock.ir.host import Feed, Forwarded
+from penstock.ir.ops import canvas as ops
+from penstock.ir.standin import StandIn
+from penstock.library.constraints.toy import ToyGrammar
+from penstock.library.denoisers.model import ModelDenoiser
+from penstock.library.transforms.penalty import Repetition
+from penstock.library.transforms.temperature import Temperature
+from penstock.library.unmaskers.confidence import Confidence
+from penstock.library.unmaskers.freedave import FreeDave
+from penstock.library.unmaskers.threshold import Threshold
+from penstock.passes.build import build
+from penstock.passes.lint import linear, row_wise
+from penstock.passes.order import elaborate
+
+V, N = 6, 12
+MASK = V
+BLANK = [MASK] * N
+
+
+class Lean(Stage):
+    """Plain torch on one position: the first token is made likelier."""
+
+    kind: ClassVar[str] = "tests.lean"
+    role: ClassVar[Any] = "transform"
+    effect: ClassVar[Any] = "steers"
+
+    def transform(self, logits: Any) -> Any:
+        return torch.cat([logits[:1] + 1.5, logits[1:]])
+
+
+def step_of(*stages: Stage, eos: tuple[int, ...] = ()):
+    views = {"m": StandIn("m", V + 1, capabilities=TableDenoiser.capabilities)}
+    return build(elaborate((ModelDenoiser(model="m"), *stages)), views, eos=eos)
+
+
+@cache
+def lowered(*stages: Stage):
+    graph = step_of(*stages)
+    return graph, lower(graph)
+
+
+def fill(model: TableDenoiser, rows: list[Infill], *stages: Stage, block: int | None = None, step=None) -> list[Filled]:
+    graph, eager = (step_of(*stages), None) if step == "fresh" else lowered(*stages)
+    if eager is None:
+        eager = lower(graph)
+    run = (lambda *handles: Interpreter().run(graph.graph, handles)) if step == "interpreter" else eager
+    return CanvasDecoder(graph, {"m": model}, run, mask=MASK, block=block).fill(rows)
+
+
+def static(model, canvas, prompt=(), *, per_step=1, threshold=2.0, by_text=False, block=None, lean=0.0):
+    """``(tokens, when, forwards)`` of static decoding, position by position."""
+    x, when, t = list(canvas), [-1] * len(canvas), 0
+    while MASK in x:
+        logits = model.from_scratch(model.embed(torch.tensor([*prompt, *x])))[len(prompt) :]
+        logits[:, MASK], logits[:, 0] = -torch.inf, logits[:, 0] + lean
+        conf, token = logits.softmax(-1).amax(-1).tolist(), logits.argmax(-1).tolist()
+        size = block or len(x)
+        cursor = x.index(MASK) // size if block else 0
+        masked = [i for i in range(len(x)) if x[i] == MASK and (i // size == cursor)]
+        masked.sort(key=lambda i: i if by_text else (-conf[i], i))
+        for i in masked[: max(per_step, sum(conf[j] >= threshold for j in masked))]:
+            x[i], when[i] = token[i], t
+        t += 1
+    return x, when, t
+
+
+def assert_same(found: Filled, truth, forwards: bool = True) -> None:
+    assert (found.tokens, found.when) == truth[:2]
+    if forwards:
+        assert found.steps <= truth[2]
+
+
+@pytest.mark.parametrize("d", [2, 4, 8])
+def test_two_hundred_random_denoisers_decode_as_static_decoding_does(d):
+    saved = 0
+    for seed in range(100 * d, 100 * d + 67):
+        model = TableDenoiser(V, seed, N, pair=0.5)
+        (found,) = fill(model, [Infill(BLANK)], FreeDave(drafts=d))
+        truth = static(model, BLANK)
+        assert_same(found, truth)
+        saved += truth[2] - found.steps
+    assert saved > 67 * 2  # it is an accelerator
+
+
+@pytest.mark.parametrize(
+    ("unmasker", "how", "block"),
+    [
+        (Confidence(per_step=2), dict(per_step=2), None),
+        (Confidence(order="left_to_right"), dict(by_text=True), None),
+        (Threshold(threshold=0.7), dict(threshold=0.7), None),
+        (Confidence(), {}, 4),
+        (Confidence(per_step=2), dict(per_step=2), 3),
+        (Threshold(threshold=0.6, per_step=2), dict(threshold=0.6, per_step=2), 5),
+    ],
+)
+def test_any_deterministic_unmasker_is_accelerated_losslessly(unmasker, how, block):
+    total = [0, 0]
+    for seed in range(12):
+        model = TableDenoiser(V, seed, N, pair=0.4)
+        truth = static(model, BLANK, block=block, **how)
+        (found,) = fill(model, [Infill(BLANK)], FreeDave(unmasker=unmasker, drafts=4), block=block)
+        assert_same(found, truth)
+        (plain,) = fill(model, [Infill(BLANK)], unmasker, block=block)
+        assert (plain.tokens, plain.when, plain.steps) == truth
+        total = [total[0] + found.steps, total[1] + truth[2]]
+    assert total[0] < total[1]
+
+
+@pytest.mark.parametrize(("n", "d", "forwards"), [(12, 4, 4), (16, 8, 3), (13, 4, 4), (12, 1, 12), (1, 4, 1), (9, 8, 2)])
+def test_forwards_where_logits_do_not_depend_on_other_tokens(n, d, forwards):
+    model = TableDenoiser(V, 3, n, pair=0.0)
+    (found,) = fill(model, [Infill([MASK] * n)], FreeDave(drafts=d))
+    assert found.steps == forwards == 1 + ceil((n - 1) / d)
+    assert_same(found, static(model, [MASK] * n))
+
+
+def test_one_draft_is_static_decoding_forward_by_forward():
+    for seed in range(5):
+        model = TableDenoiser(V, seed, N)
+        (found,) = fill(model, [Infill(BLANK)], FreeDave(drafts=1))
+        assert (found.tokens, found.when, found.steps) == static(model, BLANK)
+
+
+class Contrary(TableDenoiser):
+    """After any reveal every other position wants another token."""
+
+    def forward(self, cache: Any, feed: Feed) -> Forwarded:
+        out = super().forward(cache, feed).logits
+        shown = (feed.ids != MASK).sum(1)
+        return Forwarded(self._flipped(out, shown[:, None]))
+
+    def from_scratch(self, vectors: Tensor) -> Tensor:
+        return self._flipped(super().from_scratch(vectors), (vectors[..., MASK] == 0).sum())
+
+    def _flipped(self, logits: Tensor, shown: Tensor) -> Tensor:
+        wanted = torch.nn.functional.one_hot((torch.arange(logits.shape[-2]) + shown) % V, self.vocab)
+        return 0.1 * logits + 8 * wanted
+
+
+def test_an_adversary_costs_no_forward_and_no_token():
+    for seed in range(5):
+        model = Contrary(V, seed, N)
+        (found,) = fill(model, [Infill(BLANK)], FreeDave(drafts=4))
+        assert (found.tokens, found.when, found.steps) == static(model, BLANK)
+        assert found.steps == N
+
+
+def reordering() -> TableDenoiser:
+    """Once position 0 is there, position 2 is surer than position 1; no token changes."""
+    model = TableDenoiser(V, 0, 3, pair=0.0)
+    model.bias.zero_()
+    model.bias[[0, 1, 2], [1, 2, 3]] = torch.tensor([4.0, 3.0, 2.0], dtype=torch.float64)
+    model.pair[2, 0, 1, 3] = 3.0
+    return model
+
+
+def test_order_is_verified_and_not_only_tokens():
+    (found,) = fill(reordering(), [Infill([MASK] * 3)], FreeDave(drafts=2))
+    assert (found.tokens, found.when, found.steps) == ([1, 2, 3], [0, 2, 1], 3)
+
+
+def test_ties_are_nested():
+    model = TableDenoiser(V, 0, N, pair=0.0)
+    model.bias.zero_()
+    (found,) = fill(model, [Infill(BLANK)], FreeDave(drafts=4))
+    assert_same(found, static(model, BLANK))
+    assert found.when == list(range(N)) and found.steps == 4
+
+
+ROWS = [
+    Infill([MASK, 2, MASK, MASK, 0, MASK, MASK, 1], {"m": [3, 1]}),
+    Infill([1, MASK, 0], {"m": []}),
+    Infill([MASK] * 6, {"m": [5, 0, 2]}),
+]
+
+
+@pytest.mark.parametrize("rows", [ROWS[:2], ROWS, [ROWS[0], Infill([1, 2, 3, MASK])]])
+def test_rows_of_other_lengths_prompts_and_masks_do_not_see_each_other(rows):
+    for seed in range(4):
+        model = TableDenoiser(V, seed, 12, pair=0.6)
+        together = fill(model, rows, FreeDave(drafts=3))
+        for row, found in zip(rows, together, strict=True):
+            assert_same(found, static(model, row.canvas, row.prompts.get("m", ())))
+            assert [found] == fill(model, [row], FreeDave(drafts=3))
+    assert len({f.steps for f in together}) > 1  # they finish at different times
+
+
+def test_the_generated_step_equals_the_interpreter_and_obeys_the_lints():
+    graph = step_of(FreeDave(drafts=3))
+    linear(graph.graph)
+    assert row_wise(graph.graph) > 10
+    for seed in range(3):
+        model = TableDenoiser(V, seed, 12)
+        for rows in (ROWS, ROWS[:1]):
+            assert fill(model, rows, FreeDave(drafts=3)) == fill(model, rows, FreeDave(drafts=3), step="interpreter")
+
+
+def test_transforms_of_single_positions_apply_in_every_branch():
+    changed = 0
+    for seed in range(6):
+        model = TableDenoiser(V, seed, N, pair=0.5)
+        (found,) = fill(model, [Infill(BLANK)], FreeDave(drafts=4), Lean(), Temperature(value=0))
+        assert_same(found, static(model, BLANK, lean=1.5))
+        changed += found.tokens != static(model, BLANK)[0]
+    assert changed
+
+
+def test_branches_not_worth_a_forward_are_not_fed(monkeypatch):
+    fed = []
+    meaning = TableDenoiser.forward
+    monkeypatch.setattr(
+        TableDenoiser, "forward", lambda self, cache, feed: fed.append(len(feed.ids)) or meaning(self, cache, feed)
+    )
+    fill(TableDenoiser(V, 3, N, pair=0.0), [Infill(BLANK)], FreeDave(drafts=4))
+    assert fed == [1, 4, 4, 3]  # no predictions yet; then four static steps ahead; three are left to take
+
+
+def test_a_full_canvas_with_an_end_of_text_ended_there():
+    model = TableDenoiser(V, 3, 4, pair=0.0)
+    filled = fill(model, [Infill([MASK] * 4)], FreeDave())[0]
+    graph = step_of(FreeDave(), eos=(filled.tokens[2],))
+    assert CanvasDecoder(graph, {"m": model}, lower(graph), mask=MASK).fill([Infill([MASK] * 4)])[0].status == "eos"
+    assert filled.status == "length"
+
+
+def test_what_a_canvas_cannot_have_is_refused_by_name():
+    for stage, message in (
+        (Temperature(value=0.7), r"transform\.temperature\.0: sampling on a canvas .* noise shared"),
+        (Repetition(), r"transform\.repetition\.0 follows a path"),
+        (ToyGrammar.over(V), r"constraint\.automaton\.0 follows a path"),
+        (Confidence(), r"unmasker\.confidence\.0 and unmasker\.confidence\.1 are both unmaskers"),
+    ):
+        with pytest.raises(PenstockError, match=message):
+            elaborate((ModelDenoiser(model="m"), FreeDave(), stage))
+    with pytest.raises(PenstockError, match="needs an unmasker"):
+        elaborate((ModelDenoiser(model="m"),))
+
+
+# --- planted faults ---------------------------------------------------------------------------------------------------------
+
+
+def deviations(stages: tuple[Stage, ...] = (FreeDave(drafts=4),), **how: Any) -> tuple[int, int]:
+    """Of 25 models, how many decode other tokens or another order; and forwards too many, summed."""
+    wrong = 0
+    for seed in range(25):
+        model = TableDenoiser(V, seed, N, pair=0.5)
+        (found,) = fill(model, [Infill(BLANK)], *stages, step="fresh")
+        wrong += (found.tokens, found.when) != static(model, BLANK, **how)[:2]
+    independent = TableDenoiser(V, 3, N, pair=0.0)
+    return wrong, fill(independent, [Infill(BLANK)], *stages, step="fresh")[0].steps - 4
+
+
+def test_planted_verifying_tokens_but_not_positions(monkeypatch):
+    seen = []
+    monkeypatch.setitem(KERNELS, ops.likeliest, lambda logits: seen.append(ops.likeliest.meaning(logits)) or seen[-1])
+
+    def position_blind(drafts, targets, valid):
+        said, new = seen[-1][0][:, :-1], drafts[:, 1:] != drafts[:, :-1]
+        return ((said == drafts[:, 1:]) | ~new).all(-1).logical_and(valid[:, 1:]).long().cumprod(1).sum(1)
+
+    monkeypatch.setitem(KERNELS, ops.chain_verify, position_blind)
+    assert deviations()[0] > 0
+    (found,) = fill(reordering(), [Infill([MASK] * 3)], FreeDave(drafts=2), step="fresh")
+    assert found.when == [0, 1, 2]  # not [0, 2, 1]
+
+
+def test_planted_accepting_a_draft_that_is_part_of_the_target(monkeypatch):
+    def subset(drafts, targets, valid):
+        agree = ((drafts[:, 1:] == targets[:, :-1]) | (drafts[:, 1:] == MASK)).all(-1)
+        return (agree & valid[:, 1:]).long().cumprod(1).sum(1)
+
+    monkeypatch.setitem(KERNELS, ops.chain_verify, subset)
+    assert deviations((FreeDave(unmasker=Threshold(threshold=0.6), drafts=4),), threshold=0.6)[0] > 0
+
+
+def test_planted_going_on_from_the_last_branch_instead_of_the_accepted_one(monkeypatch):
+    last = lambda values, index: ops.gather_branch.meaning(values, torch.full_like(index, 3))  # noqa: E731
+    monkeypatch.setitem(KERNELS, ops.gather_branch, last)
+    graph = step_of(FreeDave(drafts=4))
+    decoded = []
+    for seed in range(5):  # step by step: a branch that was not worth a forward may never fill the canvas
+        decoder = CanvasDecoder(graph, {"m": TableDenoiser(V, seed, N, pair=0.5)}, lower(graph), mask=MASK)
+        handles = list(decoder.start([Infill(BLANK)]).values())
+        for _ in range(N):
+            handles = list(decoder.step(*handles))
+        decoded.append(handles[0].tokens[0].tolist())
+    assert decoded != [static(TableDenoiser(V, seed, N, pair=0.5), BLANK)[0] for seed in range(5)]
+
+
+def test_planted_discarding_or_mixing_up_the_carried_predictions_costs_forwards(monkeypatch):
+    def forwards() -> int:
+        return sum(
+            fill(TableDenoiser(V, seed, N, pair=0.5), [Infill(BLANK)], FreeDave(drafts=4), step="fresh")[0].steps
+            for seed in range(25)
+        )
+
+    right = forwards()
+
+    for wrong in (0, 3):  # predictions of the first branch, then of the last
+
+        def mixed_up(values, index, wrong=wrong):
+            return ops.gather_branch.meaning(values, index * 0 + wrong if isinstance(values, tuple) else index)
+
+        monkeypatch.setitem(KERNELS, ops.gather_branch, mixed_up)
+        assert forwards() > right
+    monkeypatch.setitem(KERNELS, ops.worth_a_forward, lambda open, ready: ops.worth_a_forward.meaning(open, ready & False))
+    assert forwards() == 25 * N
+
+
+def test_planted_accepting_one_branch_too_many_or_too_few(monkeypatch):
+    def shifted(by):
+        def verify(drafts, targets, valid):
+            reached = ops.chain_verify.meaning(drafts, targets, valid) + by
+            return torch.minimum(reached.clamp(min=0), valid.sum(1).clamp(min=1) - 1)
+
+        return verify
+
+    monkeypatch.setitem(KERNELS, ops.chain_verify, shifted(1))
+    assert deviations()[0] > 0
+    monkeypatch.setitem(KERNELS, ops.chain_verify, shifted(-1))
+    wrong, too_many = deviations()
+    assert wrong == 0 and too_many > 0  # the guaranteed step of each chain is lost: the same tokens, more forwards
+
+
+def test_planted_ties_that_do_not_nest(monkeypatch):
+    def by_shape(conf, open):
+        best = torch.where(open, conf, -torch.inf)
+        if conf.dim() == 2:
+            return best.argsort(dim=-1, descending=True, stable=True)
+        return best.flip(-1).argsort(dim=-1, descending=True, stable=True).neg() + conf.shape[-1] - 1
+
+    monkeypatch.setitem(KERNELS, ops.rank_positions, by_shape)
+    tied = TableDenoiser(V, 0, N, pair=0.0)
+    tied.bias.zero_()
+    (found,) = fill(tied, [Infill(BLANK)], FreeDave(drafts=4), step="fresh")
+    assert found.steps == N  # not 4: no draft is ever what the target becomes
