@@ -43,9 +43,7 @@ def train(texts: Iterator[str]) -> PreTrainedTokenizerFast:
         eos_token=markers.END,
         pad_token=markers.PAD,
         mask_token=markers.MASK,
-        additional_special_tokens=[
-            each for each in markers.SPECIAL if each not in (markers.END, markers.PAD, markers.MASK)
-        ],
+        additional_special_tokens=[each for each in markers.SPECIAL if each not in (markers.END, markers.PAD, markers.MASK)],
         chat_template=markers.CHAT_TEMPLATE,
         model_max_length=CONTEXT,
         clean_up_tokenization_spaces=False,

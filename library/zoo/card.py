@@ -88,9 +88,7 @@ def loss_table(tokenizer: PreTrainedTokenizerBase, sets: Sets) -> str:
     for name in causal():
         model = load(name)
         with torch.no_grad():
-            bits = [
-                bits_per_byte(model, tokenizer, [prompt + reply for prompt, reply in each]) for each in sets.values()
-            ]
+            bits = [bits_per_byte(model, tokenizer, [prompt + reply for prompt, reply in each]) for each in sets.values()]
         rows.append([f"`{name}`", *(f"{each:.3f}" for each in bits)])
     return table(["bits per byte", *sets], rows)
 

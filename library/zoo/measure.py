@@ -42,9 +42,7 @@ def answer(reply: str) -> str:
 
 
 @torch.no_grad()
-def replies(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, asked: list[Example], rows: int = 20
-) -> list[str]:
+def replies(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, asked: list[Example], rows: int = 20) -> list[str]:
     """The greedy reply to each request, its markers included."""
     told: list[str] = []
     for start in range(0, len(asked), rows):

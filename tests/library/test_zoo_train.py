@@ -11,6 +11,7 @@ from penstock.library import zoo
 from penstock.library.zoo import export
 from penstock.library.zoo.train import checkpoint, losses, optimizer, plans
 from penstock.library.zoo.train.__main__ import main
+from penstock.library.zoo.train.batches import Batch
 from penstock.library.zoo.train.loop import Training
 from penstock.library.zoo.train.plans import Plan, Shape
 from penstock.library.zoo.train.recipes import RECIPES, see_all
@@ -20,7 +21,7 @@ TINY = Plan("tiny", Shape(16, 1, 2, 2, 32), "language", steps=6, warmup=2, rows=
 
 def numbers(step):
     """Rows that count up from a place the step decides."""
-    return (torch.arange(25) + 7 * step + torch.tensor([[20], [900]])) % 4096
+    return Batch((torch.arange(25) + 7 * step + torch.tensor([[20], [900]])) % 4096, torch.ones(2, 25))
 
 
 def begin(out, plan=TINY, batch=numbers, **rest):
@@ -60,8 +61,8 @@ def test_a_kill_while_writing_leaves_the_older_checkpoint(tmp_path):
 
 
 def test_a_nan_stops_with_the_last_good_checkpoint(tmp_path):
-    def poisoned(model, ids, step):
-        loss = RECIPES["language"](TINY, 2)(model, ids, step)
+    def poisoned(model, batch, step):
+        loss = RECIPES["language"](TINY, 2)(model, batch, step)
         return loss * float("nan") if step == 4 else loss
 
     run = Training(TINY, TINY.steps, tmp_path, numbers, poisoned, every=0.0)
@@ -94,14 +95,14 @@ def test_divergence_of_two_known_laws():
     p, q = torch.tensor([0.5, 0.25, 0.25]), torch.tensor([0.25, 0.5, 0.25])
     student, teacher = q.log().expand(2, 3, 3), p.log().expand(2, 3, 3) + 5
     expected = 0.5 * torch.tensor(2.0).log() - 0.25 * torch.tensor(2.0).log()
-    torch.testing.assert_close(losses.divergence(student, teacher), expected)
-    assert float(losses.divergence(teacher, teacher)) == pytest.approx(0, abs=1e-7)
+    torch.testing.assert_close(losses.divergence(student, teacher, torch.ones(2, 3)), expected)
+    assert float(losses.divergence(teacher, teacher, torch.ones(2, 3))) == pytest.approx(0, abs=1e-7)
 
 
 def test_masked_loss_weighs_by_the_rate_and_ignores_what_is_seen():
     logits = torch.zeros(2, 3, 4)
     masked = torch.tensor([[True, False, False], [True, True, False]])
-    loss = losses.masked_token(logits, torch.zeros(2, 3, dtype=torch.long), masked, torch.tensor([0.5, 0.25]))
+    loss = losses.masked_token(logits, torch.zeros(2, 3, dtype=torch.long), masked, torch.tensor([0.5, 0.25]), torch.ones(2, 3))
     torch.testing.assert_close(loss, torch.tensor(4.0).log() * (1 / 0.5 + 2 / 0.25) / 6)
 
 
@@ -115,7 +116,7 @@ def test_masks_hide_the_share_they_say():
 
 def test_seeing_all_reaches_the_last_token_from_the_first(tmp_path):
     model = begin(tmp_path).model.eval()
-    ids = numbers(0)[:1]
+    ids = numbers(0).ids[:1]
     other = ids.clone()
     other[0, -1] = 5
     assert not torch.equal(see_all(model, ids)[0, 0], see_all(model, other)[0, 0])

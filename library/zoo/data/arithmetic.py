@@ -149,9 +149,7 @@ def _steps(draw: Draw, count: int) -> tuple[tuple[Operation, int, int, int], ...
     """``count`` steps, each beginning with the result of the one before; the first pair decides the split."""
     operation = draw.one(OPERATIONS)
     smallest, largest = (2, 19) if operation.sign == "*" else (3, 40)
-    a, b = draw.first_pair(
-        operation.sign, range(smallest, largest + 1), range(2, 6) if operation.sign == "*" else range(1, 21)
-    )
+    a, b = draw.first_pair(operation.sign, range(smallest, largest + 1), range(2, 6) if operation.sign == "*" else range(1, 21))
     if operation.sign == "-" and b > a:
         return _steps(draw, count)
     steps = [(operation, a, b, operation.apply(a, b))]

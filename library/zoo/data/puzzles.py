@@ -75,6 +75,4 @@ def _puzzle(task: str, frame: str, data: str, answer: str, pair: tuple[str, obje
     return Example("puzzle", frame.format(task=task, data=data), answer, template=frame, pair=pair)
 
 
-_ORDERS = tuple(
-    (a, b, c, d) for a in range(4) for b in range(4) for c in range(4) for d in range(4) if len({a, b, c, d}) == 4
-)
+_ORDERS = tuple((a, b, c, d) for a in range(4) for b in range(4) for c in range(4) for d in range(4) if len({a, b, c, d}) == 4)

@@ -3,7 +3,6 @@
 import argparse
 import sys
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,10 @@ def training(plan: Plan, steps: int, out: Path, text: Path | None, every: float 
     """A run of ``plan``, resumed where ``out`` holds a checkpoint; on tasks whose loss is a next token's, evaluated."""
     tokenizer = AutoTokenizer.from_pretrained(tokenizer_path())
     document = batches.document(plan.seed, "train", plan.prose, text)
-    batch = partial(batches.batch, tokenizer, document, rows=plan.rows, length=plan.length)
+
+    def batch(step: int) -> batches.Batch:
+        return batches.batch(tokenizer, document, step, *plan.measures(step, steps))
+
     recipe = RECIPES[plan.recipe](plan, tokenizer.mask_token_id)
     if plan.recipe == "masked-diffusion":
         return Training(plan, steps, out, batch, recipe, every=every)

@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
-from torch.optim import Optimizer
 from transformers import AutoModelForCausalLM, PreTrainedModel
+
+from penstock.library.zoo.train.optimizer import Optimizers
 
 KEPT = 2
 
@@ -18,12 +19,12 @@ def latest(out: Path) -> Path | None:
     return max(out.glob("step-*[0-9]"), default=None)
 
 
-def save(out: Path, step: int, model: PreTrainedModel, optimizer: Optimizer, state: dict[str, Any]) -> Path:
+def save(out: Path, step: int, model: PreTrainedModel, optimizers: Optimizers, state: dict[str, Any]) -> Path:
     """Write a checkpoint beside the others, then give it its name: a kill leaves the older ones whole."""
     final, partial = out / f"step-{step:07d}", out / f"step-{step:07d}.partial"
     shutil.rmtree(partial, ignore_errors=True)
     model.save_pretrained(partial)
-    save_file(_flat(optimizer), partial / "optimizer.safetensors")
+    save_file(optimizers.tensors(), partial / "optimizer.safetensors")
     (partial / "state.json").write_text(json.dumps({"step": step, **state}, indent=1))
     shutil.rmtree(final, ignore_errors=True)
     partial.rename(final)
@@ -37,17 +38,7 @@ def load_model(checkpoint: Path) -> PreTrainedModel:
     return AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.float32)
 
 
-def load_optimizer(checkpoint: Path, optimizer: Optimizer) -> dict[str, Any]:
-    """Fill ``optimizer`` in place; the rest of the state is returned."""
-    moments: dict[int, dict[str, torch.Tensor]] = {}
-    for key, tensor in load_file(checkpoint / "optimizer.safetensors").items():
-        index, _, name = key.partition(".")
-        moments.setdefault(int(index), {})[name] = tensor
-    optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
+def load_optimizers(checkpoint: Path, optimizers: Optimizers) -> dict[str, Any]:
+    """Fill ``optimizers`` in place; the rest of the state is returned."""
+    optimizers.load(load_file(checkpoint / "optimizer.safetensors"))
     return json.loads((checkpoint / "state.json").read_text())
-
-
-def _flat(optimizer: Optimizer) -> dict[str, torch.Tensor]:
-    """The optimizer's tensors by ``parameter.moment``."""
-    state = optimizer.state_dict()["state"]
-    return {f"{index}.{name}": tensor for index, each in state.items() for name, tensor in each.items()}

@@ -28,16 +28,12 @@ def bits_per_byte(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, te
         longest = max(map(len, rows))
         ids = torch.tensor([row + [-100] * (longest - len(row)) for row in rows])
         logits = model(ids[:, :-1].clamp_min(0), use_cache=False).logits
-        bits += float(F.cross_entropy(logits.flatten(0, 1).float(), ids[:, 1:].flatten(), reduction="sum")) / math.log(
-            2
-        )
+        bits += float(F.cross_entropy(logits.flatten(0, 1).float(), ids[:, 1:].flatten(), reduction="sum")) / math.log(2)
         size += sum(len(tokenizer.decode(row[1:], skip_special_tokens=False).encode()) for row in rows)
     return bits / size
 
 
-def evaluation(
-    tokenizer: PreTrainedTokenizerBase, folder: Path | None
-) -> Callable[[PreTrainedModel], dict[str, float]]:
+def evaluation(tokenizer: PreTrainedTokenizerBase, folder: Path | None) -> Callable[[PreTrainedModel], dict[str, float]]:
     """What a run measures at each checkpoint, on a small sample of every held-out split."""
     samples: dict[str, Texts] = {split: held_out_texts(split, 64) for split in ("pairs", "templates")}
     if folder is not None:

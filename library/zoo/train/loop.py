@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from penstock.ir.errors import PenstockError
 from penstock.library.zoo.train import checkpoint, optimizer
+from penstock.library.zoo.train.batches import Batch
+from penstock.library.zoo.train.optimizer import Optimizers
 from penstock.library.zoo.train.plans import Plan
 from penstock.library.zoo.train.recipes import Recipe
 
@@ -28,13 +29,13 @@ class Training:
     plan: Plan
     steps: int
     out: Path
-    batch: Callable[[int], Tensor]
+    batch: Callable[[int], Batch]
     recipe: Recipe
     evaluate: Callable[[PreTrainedModel], dict[str, float]] = lambda model: {}
     every: float = 180.0
     report: Report = lambda line: None
     model: PreTrainedModel = field(init=False)
-    adamw: torch.optim.AdamW = field(init=False)
+    optimizers: Optimizers = field(init=False)
     step: int = field(init=False, default=0)
     seconds: float = field(init=False, default=0.0)
 
@@ -45,9 +46,9 @@ class Training:
         found = checkpoint.latest(self.out)
         self.model = checkpoint.load_model(found) if found else AutoModelForCausalLM.from_config(self.plan.config())
         optimizer.freeze(self.model, self.plan.frozen)
-        self.adamw = optimizer.adamw(self.plan, self.model)
+        self.optimizers = Optimizers(self.plan, self.model)
         if found:
-            state = checkpoint.load_optimizer(found, self.adamw)
+            state = checkpoint.load_optimizers(found, self.optimizers)
             self.step, self.seconds = state["step"], state["seconds"]
         self._forget_after(self.step)
 
@@ -69,16 +70,14 @@ class Training:
     def learn(self) -> dict[str, Any]:
         """One step; a loss or gradient that is no number stops before it can touch the weights."""
         rate = optimizer.rate(self.plan, self.step, self.steps)
-        for group in self.adamw.param_groups:
-            group["lr"] = rate
         with self._precision():
             loss = self.recipe(self.model, self.batch(self.step), self.step)
-        self.adamw.zero_grad(set_to_none=True)
+        self.optimizers.zero_grad()
         loss.backward()
         norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0))
         if not (math.isfinite(float(loss.detach())) and math.isfinite(norm)):
             self._stop(float(loss.detach()), norm)
-        self.adamw.step()
+        self.optimizers.step(rate)
         self.step += 1
         return {"step": self.step, "loss": float(loss.detach()), "rate": rate, "norm": norm}
 
@@ -91,7 +90,7 @@ class Training:
         if held_out:
             self._write({"step": self.step, "held_out": held_out})
         state = {"seconds": self.seconds, "steps": self.steps, "held_out": held_out, "plan": self.plan.record()}
-        return checkpoint.save(self.out, self.step, self.model, self.adamw, state)
+        return checkpoint.save(self.out, self.step, self.model, self.optimizers, state)
 
     def _precision(self) -> AbstractContextManager[Any]:
         if self.plan.precision == "float32":

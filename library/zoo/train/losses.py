@@ -5,24 +5,30 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def next_token(logits: Tensor, targets: Tensor) -> Tensor:
-    """Mean surprise, in nats, at the tokens that follow: logits [B T V], targets [B T]."""
-    return F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten())
+def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
+    """The mean of values [B T] by weights [B T]."""
+    return (values * weights).sum() / weights.sum()
 
 
-def divergence(student: Tensor, teacher: Tensor) -> Tensor:
-    """Mean KL(teacher || student) over positions, in nats: logits [B T V] of both."""
+def next_token(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+    """Mean surprise, in nats, at the tokens that follow: logits [B T V], targets and weights [B T]."""
+    surprise = F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), reduction="none")
+    return weighted_mean(surprise.view_as(targets), weights)
+
+
+def divergence(student: Tensor, teacher: Tensor, weights: Tensor) -> Tensor:
+    """Mean KL(teacher || student) over positions, in nats: logits [B T V] of both, weights [B T]."""
     q, p = F.log_softmax(student.float(), -1), F.log_softmax(teacher.float(), -1)
-    return (p.exp() * (p - q)).sum(-1).mean()
+    return weighted_mean((p.exp() * (p - q)).sum(-1), weights)
 
 
-def masked_token(logits: Tensor, tokens: Tensor, masked: Tensor, rate: Tensor) -> Tensor:
+def masked_token(logits: Tensor, tokens: Tensor, masked: Tensor, rate: Tensor, weights: Tensor) -> Tensor:
     """A bound on the surprise of a row (Sahoo et al. 2024; Nie et al. 2025): surprise at masked tokens, each / rate.
 
-    logits [B T V], tokens [B T], masked [B T] bool, rate [B]; divided by B T.
+    logits [B T V], tokens and weights [B T], masked [B T] bool, rate [B].
     """
     surprise = F.cross_entropy(logits.transpose(1, 2).float(), tokens, reduction="none")
-    return (surprise * masked / rate[:, None]).mean()
+    return weighted_mean(surprise * masked / rate[:, None], weights)
 
 
 def draw_mask(shape: torch.Size, step: int, seed: int) -> tuple[Tensor, Tensor]:

@@ -8,24 +8,30 @@ from transformers import PreTrainedModel
 
 from penstock.library.zoo import path
 from penstock.library.zoo.train import losses
+from penstock.library.zoo.train.batches import Batch
 from penstock.library.zoo.train.plans import Plan
 
-Recipe = Callable[[PreTrainedModel, Tensor, int], Tensor]
+Recipe = Callable[[PreTrainedModel, Batch, int], Tensor]
 
 
 def language(plan: Plan, mask: int) -> Recipe:
     """Predict the next token of the text."""
-    return lambda model, ids, step: losses.next_token(model(ids[:, :-1], use_cache=False).logits, ids[:, 1:])
+
+    def loss(model: PreTrainedModel, batch: Batch, step: int) -> Tensor:
+        logits = model(batch.ids[:, :-1], use_cache=False).logits
+        return losses.next_token(logits, batch.ids[:, 1:], batch.weights[:, 1:])
+
+    return loss
 
 
 def distillation(plan: Plan, mask: int) -> Recipe:
     """Predict what the teacher predicts at every position of the text."""
     teacher = frozen_teacher(plan)
 
-    def loss(model: PreTrainedModel, ids: Tensor, step: int) -> Tensor:
+    def loss(model: PreTrainedModel, batch: Batch, step: int) -> Tensor:
         with torch.no_grad():
-            wanted = teacher(ids[:, :-1], use_cache=False).logits
-        return losses.divergence(model(ids[:, :-1], use_cache=False).logits, wanted)
+            wanted = teacher(batch.ids[:, :-1], use_cache=False).logits
+        return losses.divergence(model(batch.ids[:, :-1], use_cache=False).logits, wanted, batch.weights[:, 1:])
 
     return loss
 
@@ -33,10 +39,10 @@ def distillation(plan: Plan, mask: int) -> Recipe:
 def masked_diffusion(plan: Plan, mask: int) -> Recipe:
     """Predict the hidden tokens of a text from all the others, those that follow included."""
 
-    def loss(model: PreTrainedModel, ids: Tensor, step: int) -> Tensor:
-        tokens = ids[:, :-1]
+    def loss(model: PreTrainedModel, batch: Batch, step: int) -> Tensor:
+        tokens, weights = batch.ids[:, :-1], batch.weights[:, :-1]
         hidden, rate = losses.draw_mask(tokens.shape, step, plan.seed)
-        return losses.masked_token(see_all(model, tokens.masked_fill(hidden, mask)), tokens, hidden, rate)
+        return losses.masked_token(see_all(model, tokens.masked_fill(hidden, mask)), tokens, hidden, rate, weights)
 
     return loss
 
