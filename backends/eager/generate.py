@@ -1,6 +1,7 @@
 """Generate Python for a step graph: one line a node, values freed after their last use, no interpreter on the hot path."""
 
 import operator
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -24,7 +25,7 @@ class Source:
 
     def bind(self, value: Any, hint: str) -> str:
         """A name for an object of the generated module."""
-        name = f"{hint}__{len(self.names)}"  # node names never hold two underscores
+        name = re.sub(r"\W", "_", f"{hint}__{len(self.names)}")  # node names never hold two underscores
         self.names[name] = value
         return name
 

@@ -50,7 +50,7 @@ def flattened(tokens: Int[Tensor, "B S K"]) -> Int[Tensor, "B M"]:
 @op()
 def grouped(values: Float[Tensor, "B M V"], k: int) -> Float[Tensor, "B S K V"]:
     """What k nodes a site answered, by site."""
-    return values.unflatten(1, (-1, k))
+    return values.reshape(len(values), -1, k, values.shape[-1])
 
 
 def chains(parents: tuple[int, ...], nodes: int) -> tuple[tuple[int, ...], ...]:

@@ -43,7 +43,7 @@ class Ambedkar(Stage):
     """`local`: D(c) is c's share of the branches' divergence at its own site (what the authors' code runs). `after`: D(c) is the
     divergence of the branches once c is appended to both (what its docstring says); one more forward over k probes a site."""
     select: Selection = "argmax"
-    """`argmax` (the authors' code), `sample` from ``softmax(log p / temperature - alpha D)``, or `argmin` of D (its version 1)."""
+    """`argmax` (theirs), `sample` from ``softmax(log p / temperature - alpha D)``, or `argmin` of D (their version 1)."""
     temperature: Annotated[float, Field(gt=0)] = 1.0
     """Of log p where candidates are sampled."""
     exempt: tuple[int, ...] = ()
