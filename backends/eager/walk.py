@@ -138,10 +138,10 @@ def kseq(rows: Rows, b: int, d: int, site: int, kids: list[int], target: Tensor)
     if len(kids) > 1:
         plan = kseq_plan.meaning(target[None], draft[None], torch.tensor([len(kids)]))
         rho, owed = float(plan[0]), plan[1][0]
-    for r, i in enumerate(kids):
+    for i in kids:
         x = rows.token[b][i]  # type: ignore[index]
         p = float(target[x])
-        if p > 0 and rows.coin(b, d, r, min(1.0, p / (rho * float(draft[x])))):
+        if p > 0 and rows.coin(b, d, rows.rank[b][i], min(1.0, p / (rho * float(draft[x])))):
             return int(x)
     if owed is None:
         owed = (target - draft).clamp_(min=0)
@@ -152,10 +152,10 @@ def kseq(rows: Rows, b: int, d: int, site: int, kids: list[int], target: Tensor)
 def recursive(rows: Rows, b: int, d: int, site: int, kids: list[int], target: Tensor) -> int:
     """`Recursive`: owe what the draft took, then shrink the draft, child after child."""
     draft = rows.q[b, kids[0]].clone() if kids else target  # type: ignore[index]
-    for r, i in enumerate(kids):
+    for i in kids:
         x = rows.token[b][i]  # type: ignore[index]
         p = float(target[x])
-        if p > 0 and rows.coin(b, d, r, min(1.0, p / float(draft[x]))):
+        if p > 0 and rows.coin(b, d, rows.rank[b][i], min(1.0, p / float(draft[x]))):
             return int(x)
         owed = (target - draft).clamp_(min=0)
         total = owed.sum()

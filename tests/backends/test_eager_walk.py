@@ -1,0 +1,163 @@
+"""The host's walk is the walk region, row by row: same noise, same rule, same path."""
+
+import random
+from itertools import product
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from penstock.backends.eager.generate import compiled
+from penstock.backends.eager.kernels import KERNELS, REGIONS
+from penstock.backends.eager.lower import copied, shorten
+from penstock.backends.eager.walk import Rows
+from penstock.backends.interpret import Interpreter
+from penstock.ir import tracing
+from penstock.ir.errors import PenstockError
+from penstock.ir.ops.accept import RULES
+from penstock.ir.ops.logits import greedy
+from penstock.ir.ops.tree import sites
+from penstock.ir.ports import Draft
+from penstock.ir.region import Region
+from penstock.ir.trace import Tracer
+from penstock.ir.types import EXAMPLE_ROWS
+from penstock.ir.walk import walk
+
+V, NODES, DEPTH, WIDTH = 5, 9, 3, 4
+NODEWISE = ("token", "parent_site", "site", "rank", "valid", "q")
+
+
+def tree(draw: random.Random, distinct: bool) -> tuple[list[int], list[int]]:
+    """Random nodes: parent sites that are no duplicate's own, at most WIDTH children a site, at most DEPTH deep."""
+    parents: list[int] = []
+    tokens: list[int] = []
+    depth, first = {0: 0}, {}
+    while len(parents) < NODES:
+        parent, token = draw.choice([s for s in depth if depth[s] < DEPTH]), draw.randrange(V)
+        if parents.count(parent) == WIDTH or distinct and (parent, token) in first:
+            continue
+        site = first.setdefault((parent, token), len(parents) + 1)
+        depth.setdefault(site, depth[parent] + 1)
+        parents.append(parent)
+        tokens.append(token)
+    return parents, tokens
+
+
+def situation(seed: int, rows: int, *, distinct: bool) -> dict[str, Tensor]:
+    """Everything that a walk reads, for rows in different situations."""
+    draw, noise = random.Random(seed), torch.Generator().manual_seed(seed)
+    drawn = [tree(draw, distinct) for _ in range(rows)]
+    parent, token = (torch.tensor([x[i] for x in drawn]) for i in (0, 1))
+    site, rank = sites.meaning(parent, token)
+    real = lambda *shape: torch.randn(*shape, generator=noise, dtype=torch.float64) * 1.5  # noqa: E731
+    some = lambda p, *shape: torch.rand(*shape, generator=noise) < p  # noqa: E731
+    composed = real(rows, 1 + NODES, V).masked_fill(some(0.2, rows, 1 + NODES, V), -torch.inf)
+    composed[..., 0] = composed[..., 0].clamp(min=-3.0)
+    drafts = real(rows, 1 + NODES, V).softmax(-1)
+    whole = lambda high: torch.randint(high, (rows,), generator=noise)  # noqa: E731
+    return dict(
+        composed=composed, token=token, parent_site=parent, site=site, rank=rank, valid=some(0.85, rows, NODES),
+        q=drafts.gather(1, parent[..., None].expand(-1, -1, V)), length=whole(4), steps=whole(4), key=whole(1000),
+        limit=whole(3) + 5, live=some(0.9, rows), last=some(0.15, rows, 1 + NODES), closed=some(0.15, rows, 1 + NODES),
+    )  # fmt: skip
+
+
+def traced_walk(rule: str, example: dict[str, Tensor]) -> Any:
+    """A graph of one walk over the example's values, which are its placeholders."""
+    tracer = Tracer({}, V)
+    values = {name: tracer.placeholder(name, value) for name, value in example.items()}
+    with tracing.recording(tracer):  # type: ignore[arg-type]
+        draft = None
+        if "token" in values:
+            nodes = {name: values.pop(name) for name in NODEWISE}
+            draft = Draft(**nodes, parents=(), law="iid", nodes=NODES, depth=DEPTH, width=WIDTH)
+        commit = walk(values.pop("composed"), draft, RULES[rule], stage="accept", **values)
+    tracer.graph.output(tuple(x.node for x in (commit.token, commit.node, commit.count, commit.last_site, commit.last_token)))
+    return tracer.graph
+
+
+def both(rule: str, given: dict[str, Tensor], *, cold: bool = False) -> tuple[Any, Any]:
+    """What the region and what the host's walk commit on live rows."""
+    rows = torch.arange(EXAMPLE_ROWS) % len(given["key"])
+    graph = traced_walk(rule, {name: value[rows] for name, value in given.items()})
+    host = copied(graph)
+    for node in host.nodes:
+        if isinstance(node.target, Region) and cold:
+            node.target.data["greedy"] = True
+    shorten(host)
+    meant = given | {"composed": greedy.meaning(given["composed"])} if cold else given
+    live = given["live"]
+    expected, found = Interpreter().run(graph, tuple(meant.values())), compiled(host, KERNELS, REGIONS)(*given.values())
+    return [x[live].tolist() for x in expected], [x[live].tolist() for x in found]
+
+
+@pytest.mark.parametrize("rule, seed", list(product(RULES, range(3))))
+@pytest.mark.parametrize("cold", [False, True])
+def test_the_host_walks_as_the_region(rule, seed, cold):
+    given = situation(seed, 70, distinct=rule == "recursive")
+    expected, found = both(rule, given, cold=cold)
+    assert found == expected
+    assert {1, 2, 3} <= set(expected[2])  # paths of several lengths
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_without_cuts(rule):
+    given = situation(7, 60, distinct=rule == "recursive")
+    expected, found = both(rule, {name: value for name, value in given.items() if name not in ("last", "closed")})
+    assert found == expected
+    assert 4 in expected[2]
+
+
+def test_without_a_draft():
+    given = {name: value for name, value in situation(8, 60, distinct=True).items() if name not in NODEWISE}
+    expected, found = both("match", {**given, "composed": given["composed"][:, :1]} | {"last": given["last"][:, :1]})
+    assert found == expected
+    assert set(expected[2]) == {1}
+
+
+def test_in_single_precision_paths_agree_but_for_ties():
+    given = situation(9, 100, distinct=False)
+    given = {name: value.float() if value.is_floating_point() else value for name, value in given.items()}
+    expected, found = both("kseq", given)
+    assert sum(a != b for a, b in zip(expected[0], found[0], strict=True)) <= 1
+
+
+@pytest.mark.parametrize("value, message", [(-torch.inf, "has no support"), (torch.nan, "are NaN")])
+@pytest.mark.parametrize("cold", [False, True])
+def test_a_row_that_nothing_can_be_drawn_for_is_named(value, message, cold):
+    given = situation(3, 4, distinct=False)
+    given["composed"][2, 0] = value
+    given["live"][:], given["valid"][:] = True, False
+    with pytest.raises(PenstockError, match=f"row 2.*{message}|{message}.*row 2|row 2 are NaN"):
+        both("kseq", given, cold=cold)
+
+
+# --- planted faults ------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("rule", ["kseq", "recursive"])
+def test_coins_by_the_order_of_valid_siblings_are_seen(rule, monkeypatch):
+    """Planted: a coin's address counts valid siblings instead of all; exact too, and yet not the region's draw."""
+    children = Rows.children
+
+    def renumbered(self: Rows, b: int) -> Any:
+        found = children(self, b)
+        for kids in found.values():
+            for r, i in enumerate(kids):
+                self.rank[b][i] = r
+        return found
+
+    monkeypatch.setattr(Rows, "children", renumbered)
+    expected, found = both(rule, situation(0, 120, distinct=rule == "recursive"))
+    assert found != expected
+
+
+def test_ignored_cuts_are_seen(monkeypatch):
+    onward = Rows.onward
+
+    def without_cuts(self: Rows, *args: Any) -> int:
+        self.last = self.closed = None
+        return onward(self, *args)
+
+    monkeypatch.setattr(Rows, "onward", without_cuts)
+    expected, found = both("match", situation(0, 120, distinct=False))
+    assert found != expected
