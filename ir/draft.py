@@ -18,12 +18,13 @@ from penstock.ir.step import Step, gathered, shaped, stepped
 class Growth:
     """A draft of constant shape over one view: feed the root, then `draw` and `feed` level after level."""
 
-    def __init__(self, step: Step, view: str, stage: str, *, layers: tuple[int, int] | None = None) -> None:
-        self.step, self.view, self.stage, self.layers = step, view, stage, layers
+    def __init__(self, step: Step, view: str, stage: str, **options: Any) -> None:
+        """``options`` go to every forward: ``layers``, ``want_hidden``."""
+        self.step, self.view, self.stage, self.options = step, view, stage, options
         self.tips: tuple[int, ...] = (-1,)
         """The nodes (-1: the root) that the next level is drawn below."""
         self.tip_sites: Any = None
-        self.logits, self.hidden = step.forward(view, layers=layers)
+        self.logits, self.hidden = step.forward(view, **options)
         self.states = {p.name: widened(step.read(p.name), 1) for p in step.mirrored if p.automaton}
         self.parents: Any = ()
         """By node: a tuple while the topology is constant, else ``[b,n]``; ``above`` has the last level's."""
@@ -74,7 +75,7 @@ class Growth:
 
     def feed(self) -> None:
         """Score the last level, so that another can be drawn below it."""
-        self.logits, self.hidden = self.step.forward(self.view, self.levels[-1][0], self.above, layers=self.layers)
+        self.logits, self.hidden = self.step.forward(self.view, self.levels[-1][0], self.above, **self.options)
         if len(self.tips) > 1:  # siblings must hold the very same row, so read it at the first of equal nodes
             canonical = canonical_tip(self.tip_sites, self.tips[0])
             self.logits = at_each(self.logits, canonical)

@@ -32,6 +32,7 @@ class Draft:
     """The most children a site can have, duplicates counted."""
     q: Any = None
     probes: "Probes | None" = None
+    begun: "Begun | None" = None
     stage: str = ""
 
 
@@ -49,6 +50,16 @@ class Probes:
     view: str
     register: str
     """Carries the logits ``[b,m,v]``, m the longest chain; zeros where the site's own is shorter."""
+
+
+@dataclass
+class Begun:
+    """A forward of root and nodes that stopped at a layer, in the view that scores them: the scorer goes on from there."""
+
+    view: str
+    layer: int
+    hidden: tuple[Any, ...]
+    """States after each layer up to there, ``[b,1+n,w]``."""
 
 
 @dataclass

@@ -21,6 +21,9 @@ class NoCache:
     def take(self, rows: Tensor) -> "NoCache":
         return self
 
+    def cat(self, *others: "NoCache") -> "NoCache":
+        return NoCache(max(cache.slots for cache in (self, *others)))
+
     def move(self, source: Tensor, target: Tensor) -> None:
         pass
 
@@ -51,6 +54,9 @@ class StandIn:
         low, high = feed.layers or (0, self.layers)
         state = waves(*feed.ids.shape, self.width)
         return Forwarded(waves(*feed.ids.shape, self.vocab), (state,) * (high - low) if feed.want_hidden else ())
+
+    def head(self, states: Tensor) -> Tensor:
+        return waves(*states.shape[:-1], self.vocab)
 
 
 def waves(*shape: int) -> Tensor:

@@ -9,7 +9,7 @@ from penstock.ir.ops.forward import forward
 from penstock.ir.ops.probes import apart, by_site, chains, flattened, grouped, with_parents, with_probes
 from penstock.ir.ops.rows import at_each
 from penstock.ir.ops.sequence import get, look, request_parameter
-from penstock.ir.ports import Draft, Probes, Scored
+from penstock.ir.ports import Begun, Draft, Probes, Scored
 from penstock.ir.trace import Tracer
 
 
@@ -21,6 +21,10 @@ class Step:
     vocab: int
     mirrored: tuple[Any, ...] = ()
     """Transforms copied onto a drafter's logits, in reading order."""
+    bucket: tuple[int, ...] | None = None
+    """The Decision of the last step that this graph is for, where a stage has its steps traced by bucket."""
+    listened: frozenset[str] = frozenset()
+    """Views whose hidden states some stage wants of the scorer."""
     draft: Draft | None = None
     scored: Scored | None = None
     path_states: dict[str, Any] = field(default_factory=dict)
@@ -67,10 +71,12 @@ class Step:
         return scored
 
     def _scored(self, view: str, options: dict[str, Any]) -> Scored:
-        draft = self.draft
+        draft, options = self.draft, {"want_hidden": view in self.listened} | options
         if draft is None:
             logits, hidden = self.forward(view, **options)
             return Scored(logits, logits, hidden)
+        if draft.begun is not None and draft.begun.view == view:
+            return self._score_on(draft.begun, options)
         if draft.probes is not None and draft.probes.view == view:
             return self._score_with_probes(draft, draft.probes, options)
         logits, hidden = self.forward(view, draft.token, draft.parents, root=True, **options)
@@ -92,6 +98,12 @@ class Step:
         self.beside(view)
         logits, _ = self.forward(view, flattened(tokens), tuple(site - 1 for site in range(sites) for _ in range(k)))
         return grouped(logits, k)
+
+    def _score_on(self, begun: Begun, options: dict[str, Any]) -> Scored:
+        """The layers above those that drafted, on what these left at root and nodes."""
+        above = begun.layer, self.model(begun.view).layers
+        logits, hidden = self.forward(begun.view, layers=above, hidden=begun.hidden[-1], **options)
+        return Scored(logits, logits, (*begun.hidden, *hidden))
 
     def _score_with_probes(self, draft: Draft, probes: Probes, options: dict[str, Any]) -> Scored:
         """Draft and probes in one call; the probes' logits go by site to the register that carries them."""

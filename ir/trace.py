@@ -146,7 +146,7 @@ class Tracer(GraphAppendingTracer):
         for i, name in enumerate(names[: op.consumes]):
             self.versions[name] = out[i]
         rest = len(out.node.meta["example"]) - op.consumes
-        results = tuple(out[op.consumes + i] for i in range(rest))
+        results = tuple(self._unpacked(out[op.consumes + i]) for i in range(rest))
         return results[0] if rest == 1 else results or None
 
     def _unpacked(self, out: Any) -> Any:

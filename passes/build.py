@@ -1,7 +1,8 @@
 """Trace a plan into the graph of one step: decide, draft, score, compose, cut, accept, state."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -26,6 +27,7 @@ from penstock.ir.step import Step, transformed
 from penstock.ir.trace import Tracer
 from penstock.ir.types import EXAMPLE_ROWS
 from penstock.ir.walk import walk
+from penstock.passes.buckets import Bucket, bucket_of, decision_of
 from penstock.passes.canvas import canvas_graph, is_canvas
 from penstock.passes.capabilities import check_capabilities
 from penstock.passes.plan import Placed, Plan
@@ -41,10 +43,24 @@ class StepGraph:
     nodes: int
     """In-step nodes that views make room for."""
     eos: tuple[int, ...]
+    decision: str | None = None
+    """The register whose value picks the graph of the next step, where a stage has its steps traced by bucket."""
+    at: Callable[[Bucket], "StepGraph"] | None = None
+    """The step of another bucket, over the same state."""
 
 
-def build(plan: Plan, views: Mapping[str, StandIn], *, eos: tuple[int, ...] = (), params: tuple[str, ...] = ()) -> StepGraph:
-    """Trace one step over stand-ins of the views' models. Raises PenstockError at the author's line."""
+def build(
+    plan: Plan,
+    views: Mapping[str, StandIn],
+    *,
+    eos: tuple[int, ...] = (),
+    params: tuple[str, ...] = (),
+    bucket: Bucket | None = None,
+) -> StepGraph:
+    """Trace one step over stand-ins of the views' models. Raises PenstockError at the author's line.
+
+    Where a stage's Decision picks the bucket, the step of ``bucket``, by default the one that a new batch starts with.
+    """
     vocab = next(iter(views.values())).vocab
     check_capabilities(plan, views)
     if is_canvas(p.stage for p in plan.scorers):
@@ -53,12 +69,16 @@ def build(plan: Plan, views: Mapping[str, StandIn], *, eos: tuple[int, ...] = ()
     example = example_state(dict(views), room, params) | registers_of(
         plan, [[1] * (1 + r % 3) for r in range(EXAMPLE_ROWS)], vocab
     )
+    decision = decision_of(plan)
+    if decision is not None and bucket is None:
+        bucket = bucket_of(example[decision], torch.ones(EXAMPLE_ROWS))
     tracer = Tracer(example, vocab)
     with tracing.recording(tracer):
-        step = Step(tracer, vocab, plan.mirrored)
+        step = Step(tracer, vocab, plan.mirrored, bucket, frozenset(view for p in plan.stages for view in p.listens))
         trace_phases(step, plan, tuple(views), eos)
         graph = tracer.finish(tuple(example))
-    return StepGraph(graph, tuple(example), plan, room, eos)
+    again = partial(build, plan, views, eos=eos, params=params)
+    return StepGraph(graph, tuple(example), plan, room, eos, decision, cache(lambda other: again(bucket=other)))
 
 
 def room_of(plan: Plan) -> int:
@@ -94,6 +114,7 @@ def trace_phases(step: Step, plan: Plan, views: tuple[str, ...], eos: tuple[int,
     scored = step.scored
     assert scored is not None
     check_probes(step)
+    check_begun(step, plan)
     follow_paths(step, plan, scored)
     scored.composed = composed(step, plan.accepted, scored)
     with tracer.stage_of("cut"):
@@ -113,6 +134,16 @@ def check_probes(step: Step) -> None:
     if step.draft and probes and probes.register not in step.carried:
         raise PenstockError(
             f"stage {step.draft.stage} drafts from probes in the view {probes.view}, which no verifier scores",
+            fix="name the view that the verifier scores in",
+        )
+
+
+def check_begun(step: Step, plan: Plan) -> None:
+    """What lower layers have begun the scorer must finish: else the upper layers would not have the text."""
+    begun = step.draft.begun if step.draft else None
+    if step.draft and begun and begun.view not in [getattr(p.stage, "seat", None) for p in plan.scorers]:
+        raise PenstockError(
+            f"stage {step.draft.stage} drafts with the first layers of the view {begun.view}, which no verifier scores",
             fix="name the view that the verifier scores in",
         )
 

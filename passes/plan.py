@@ -21,6 +21,11 @@ class Placed:
     def source(self) -> str:
         return str(getattr(self.stage, "source", None) or "")
 
+    @property
+    def listens(self) -> tuple[str, ...]:
+        """The views whose hidden states it wants of the scorer."""
+        return tuple(getattr(self.stage, "listens", ()))
+
     def has(self, method: str) -> bool:
         return hasattr(self.stage, method)
 

@@ -7,6 +7,7 @@ from torch import fx
 from penstock.backends.eager.generate import Step, compiled
 from penstock.backends.eager.kernels import KERNELS, REGIONS
 from penstock.ir.region import Region
+from penstock.passes.buckets import by_bucket
 from penstock.passes.build import StepGraph
 from penstock.passes.dead_code import dead_code
 from penstock.passes.greedy_selection import greedy_selection
@@ -14,6 +15,11 @@ from penstock.passes.greedy_selection import greedy_selection
 
 def lower(step: StepGraph) -> Step:
     """``step(*handles) -> handles`` as one Python function; its text is its docstring."""
+    return by_bucket(step, lowered)
+
+
+def lowered(step: StepGraph) -> Step:
+    """The step of one bucket."""
     graph = copied(step.graph)
     greedy_selection(graph)
     shorten(graph)

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx
+from torch.utils import _pytree as pytree
 
 from penstock.backends.enumerate.scratch import ForwardCheck
 from penstock.backends.interpret import Interpreter
@@ -35,10 +36,18 @@ class Worlds(Interpreter):
         self.peak = len(weight)
 
     def op(self, op: Op, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        value = op.meaning(*args, **kwargs)
+        value = self._world_by_world(op, args, kwargs) if op.couples_rows else op.meaning(*args, **kwargs)
         if op.category == "forward" and self.check is not None:
             self.check(args, kwargs, value)
         return value
+
+    def _world_by_world(self, op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Rows meet their own world's only."""
+        parts = []
+        for first in range(0, len(self.weight), self.group):
+            rows = torch.arange(first, first + self.group)
+            parts.append(op.meaning(*take(args, rows), **take(kwargs, rows)))
+        return pytree.tree_map(lambda *each: torch.cat(each), *parts)
 
     def random(self, op: Op, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         weights, live = args[0], kwargs["live"]

@@ -1,5 +1,6 @@
 """The one forward op, and `keep`, which after acceptance leaves a view with exactly the committed text in its slots."""
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -30,10 +31,15 @@ def forward(
     """Logits ``[b, root + m, v]`` of the root (if fed here) and of m more in-step nodes, and the hidden states if wanted.
 
     Feeding the root first catches the view up: the gap goes into the same call, as a chain before it. ``parents`` are node
-    indices, -1 the root; ``hidden`` (with ``layers``) replaces the input of all returned columns.
+    indices, -1 the root; ``hidden`` (with ``layers``) replaces the input of all returned columns. Without ``tokens`` these are
+    the last columns that lower layers were fed, at their own slots: they go on, and nothing new is fed.
     """
+    again = tokens is None and hidden is not None
+    if again:
+        assert hidden is not None
+        tokens, parents = torch.zeros(len(hidden), hidden.shape[1] - root, dtype=torch.long), ()
     n = 0 if tokens is None else tokens.shape[1]
-    due = text_due(view, seq, live) if root else None
+    due = text_due(replace(view, cached=view.length(seq) - 1) if again else view, seq, live) if root else None
     feed = node_columns(view, seq, tokens, parents, live) if n else None
     if embeds is not None and feed is not None:
         feed.embeds, feed.use_embed = embeds, use_embed
@@ -45,10 +51,22 @@ def forward(
     out = view.model.forward(view.cache, whole)
     if root:
         view.cached = torch.where(live, view.length(seq), view.cached)
-    view.fed = view.fed + torch.where(live, n, 0)
-    if view.trail is not None and feed is not None:
+    if not again:
+        view.fed = view.fed + torch.where(live, n, 0)
+    if view.trail is not None and feed is not None and not again:
         view.trail = torch.cat([view.trail, input_vectors(feed, view)], 1)
     return view, out.logits[:, gap:], tuple(h[:, gap:] for h in out.hidden)
+
+
+@op("forward", consumes=1, borrows=1, takes_live=True)
+def catch_up(view: View, seq: Sequence, *, live: Bool[Tensor, "B"]) -> tuple[View]:
+    """Feed the gap to all layers in a call of its own, so that a root fed to lower layers alone leaves none behind."""
+    length = view.length(seq) - 1
+    gap = live & (length > view.cached)
+    if gap.any():
+        view.model.forward(view.cache, text_due(view, replace(seq, length=seq.length - 1), gap))
+        view.cached = torch.where(gap, length, view.cached)
+    return (view,)
 
 
 def text_due(view: View, seq: Sequence, live: Tensor) -> Feed:

@@ -1,6 +1,6 @@
 """Laws for stages, ours and anyone's: certify a handful of stages in a small world of table models, in one call."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from penstock.backends.eager.lower import lower
@@ -8,6 +8,8 @@ from penstock.backends.enumerate.certify import Certificate, Small, certify, ste
 from penstock.backends.interpret import Interpreter
 from penstock.backends.runtime.runner import Decoded, Decoder, Request
 from penstock.backends.runtime.table import TableModel
+from penstock.passes.buckets import by_bucket
+from penstock.passes.build import StepGraph
 from penstock.passes.order import elaborate
 
 PROMPTS = ([1], [2, 0, 1], [0, 2])
@@ -18,6 +20,12 @@ def views_of(stages: Sequence[Any]) -> dict[str, str]:
     """Every view that these stages use, with the name of its model."""
     parts = [part for stage in stages for part in stage.parts()]
     return {view: model for part in parts if hasattr(part, "views") for view, model in part.views().items()}
+
+
+def depths_of(stages: Sequence[Any]) -> dict[str, int]:
+    """The layers that stages need models to have, by model, where one is not enough."""
+    parts = [part for stage in stages for part in stage.parts()]
+    return {model: layers for part in parts if hasattr(part, "depth") for model, layers in part.depth.items()}
 
 
 def small_world(
@@ -34,7 +42,8 @@ def small_world(
     """Table models for the stages' views, one a model name, and prompts for ``batch`` rows; ``prompted`` views have others."""
     views = views_of(stages)
     names = sorted(set(views.values()))
-    models = {name: TableModel(vocab, seed + 1, (layers or {}).get(name, 1)) for seed, name in enumerate(names)}
+    deep = depths_of(stages) | dict(layers or {})
+    models = {name: TableModel(vocab, seed + 1, deep.get(name, 1)) for seed, name in enumerate(names)}
     rows = {view: [[t % vocab for t in PROMPTS[b]] for b in range(batch)] for view in views}
     rows |= {view: [[0, *((t + 1) % vocab for t in prompt)] for prompt in rows[view]] for view in prompted if view in rows}
     return Small({view: models[name] for view, name in views.items()}, rows | dict(prompts or {}), eos, limit)
@@ -46,11 +55,16 @@ def certify_stages(stages: Sequence[Any], reference: Sequence[Any] | None = None
     return certify(elaborate(stages), elaborate(truth), small_world(stages, **small))
 
 
+def interpreted(step: StepGraph) -> Callable[..., tuple[Any, ...]]:
+    """A step by the meaning of its ops."""
+    return lambda *handles: Interpreter().run(step.graph, handles)
+
+
 def decode_stages(stages: Sequence[Any], keys: Sequence[int], *, lowered: bool = True, **small: Any) -> list[Decoded]:
     """What these stages decode in a small world, a row a key on its prompts in turn: lowered, or by the meaning of every op."""
     world = small_world(stages, batch=len(PROMPTS), **small)
     step = step_of(elaborate(stages), world)
-    run = lower(step) if lowered else lambda *handles: Interpreter().run(step.graph, handles)
+    run = lower(step) if lowered else by_bucket(step, interpreted)
     rows = [{view: prompts[i % len(prompts)] for view, prompts in world.prompts.items()} for i in range(len(keys))]
     requests = [Request(row, world.limit, key=key) for row, key in zip(rows, keys, strict=True)]
     return Decoder(step, world.models, run).decode(requests)
