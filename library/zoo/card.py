@@ -121,17 +121,30 @@ def agreement_table(tokenizer: PreTrainedTokenizerBase, sets: Sets) -> str:
     return table(["drafter", "text", "greedy agreement", "sum of min(p, q)", "tokens per target call, K = 4"], rows)
 
 
-def write(date: str, machine: str, folder: Path | None) -> None:
+def restored_table(tokenizer: PreTrainedTokenizerBase, sets: Sets) -> str:
+    """What masked-diffusion models restore in one call."""
+    rows = []
+    for name in sorted(set(names()) - set(causal())):
+        model, replies = load(name), {kind: texts for kind, texts in sets.items() if kind in KINDS}
+        for rate in (0.25, 0.5, 1.0):
+            shares = [measure.restored(model, tokenizer, texts, rate) for texts in replies.values()]
+            rows.append([f"`{name}`", f"{rate:.0%}", *(f"{share:.1%}" for share in shares)])
+    return table(["restored in one call", "hidden", *KINDS], rows) if rows else ""
+
+
+def write(date: str, machine: str, folder: Path | None, note: str) -> None:
     """Measure and write the card."""
     tokenizer = AutoTokenizer.from_pretrained(tokenizer_path())
     sets = held_out_sets(folder)
     parts = [
         HEAD.format(date=date, machine=machine, prose=training("target")["plan"]["prose"]),
-        "## Training\n\n" + training_table(),
+        "## Training\n\n" + training_table() + (f"\n{note}\n" if note else ""),
         "## Held-out loss (`pairs`)\n\n" + loss_table(tokenizer, sets),
         f"## Greedy answers to {ASKED} held-out requests of each kind\n\n" + answer_table(tokenizer),
         "## Drafters, on held-out replies (`pairs`)\n\n" + agreement_table(tokenizer, sets),
     ]
+    diffusion = restored_table(tokenizer, sets)
+    parts += ["## Masked diffusion, on held-out replies (`pairs`)\n\n" + diffusion] if diffusion else []
     CARD.write_text("\n".join(parts))
 
 
@@ -141,9 +154,10 @@ def main() -> None:
     arguments.add_argument("--date", required=True)
     arguments.add_argument("--machine", default="2-core x86 CPU")
     arguments.add_argument("--text", type=Path, help="the folder of plain text the models were trained beside")
+    arguments.add_argument("--note", default="", help="what else there is to say about the runs")
     given = arguments.parse_args()
     torch.set_num_threads(1)
-    write(given.date, given.machine, given.text)
+    write(given.date, given.machine, given.text, given.note)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from penstock.library.zoo import markers
 from penstock.library.zoo.data.draw import Split
 from penstock.library.zoo.data.example import Example
 from penstock.library.zoo.data.stream import example
+from penstock.library.zoo.train.recipes import see_all
 
 NEW_TOKENS = 160
 
@@ -80,6 +81,20 @@ def agreement(
     calls = sum(target_calls(each.tolist(), length) for each in same)
     tokens = sum(map(len, same))
     return Agreement(float(torch.cat(same).float().mean()), float(torch.cat(shared).mean()), tokens / calls)
+
+
+@torch.no_grad()
+def restored(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, texts: list[tuple[str, str]], rate: float) -> float:
+    """Share of hidden reply tokens a masked-diffusion model guesses in one call, ``rate`` of each reply hidden."""
+    right = total = 0
+    for index, (prompt, reply) in enumerate(texts):
+        given, wanted = (tokenizer(part, return_tensors="pt")["input_ids"] for part in (prompt, reply))
+        uniforms = torch.rand(wanted.shape, generator=torch.Generator().manual_seed(index))
+        hidden = uniforms <= max(rate, float(uniforms.min()))
+        ids = torch.cat([given, wanted.masked_fill(hidden, tokenizer.mask_token_id)], 1).long()
+        guess = see_all(model, ids)[:, given.shape[1] :].argmax(-1)
+        right, total = right + int((guess == wanted)[hidden].sum()), total + int(hidden.sum())
+    return right / total
 
 
 def target_calls(same: list[bool], length: int) -> int:

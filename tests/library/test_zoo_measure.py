@@ -37,6 +37,12 @@ def test_a_model_agrees_with_itself(tokenizer, uniform):
     assert (found.greedy, found.overlap) == (1.0, pytest.approx(1.0))
 
 
+def test_a_model_that_always_says_one_token_restores_that_token(tokenizer, uniform):
+    first = tokenizer.decode([0])
+    texts = [("a b", first * 10), ("c", first * 5 + tokenizer.decode([7]) * 5)]
+    assert measure.restored(uniform, tokenizer, texts, rate=1.0) == 15 / 20
+
+
 @pytest.mark.parametrize(
     ("same", "calls"),
     [([True] * 5, 1), ([True] * 10, 2), ([False] * 3, 3), ([True, False, True, True], 2), ([], 0)],
