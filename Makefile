@@ -29,7 +29,7 @@ clean:
 # torch first: it is the large one, and which build of it is installed is the machine's own choice (pip's configuration).
 .venv/ready: pyproject.toml
 	$(if $(PYTHON),,$(error Penstock needs Python 3.11 or newer with venv; name one with `make PYTHON=...`))
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	test -x $(BIN)/pip || $(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check 'torch>=2.11,<2.14'
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
 	touch $@
