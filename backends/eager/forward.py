@@ -56,7 +56,8 @@ def forward(
     live: Tensor,
 ) -> tuple[View, Tensor, Any]:
     """As `ir.ops.forward.forward`; what it does not know by table it leaves to the meaning."""
-    irregular = hidden is not None or view.trail is not None or root and reads_overrides(view, seq)
+    again = hidden is not None and tokens is None
+    irregular = hidden is not None and not again or view.trail is not None or root and not again and reads_overrides(view, seq)
     static = isinstance(parents, tuple) and isinstance(view.parents, tuple)
     if irregular or not static or not bool(live.all()):
         return meaning.forward.meaning(  # type: ignore[no-any-return]
@@ -64,9 +65,13 @@ def forward(
             layers=layers, hidden=hidden, want_hidden=want_hidden, live=live,
         )  # fmt: skip
     lengths = [p + s for p, s in zip(view.prefix_length.tolist(), seq.length.tolist(), strict=True)]
+    if again:
+        assert hidden is not None
+        return view, *going_on(view, seq, hidden, root, lengths, layers, want_hidden)
     due = [length - cached for length, cached in zip(lengths, view.cached.tolist(), strict=True)] if root else [0]
     text = max(due) if root else 0
-    feed = static_feed(view, seq, tokens, parents, lengths, text, due)
+    before: tuple[int, ...] = view.parents  # type: ignore[assignment]
+    feed = static_feed(view, seq, tokens, before, parents, lengths, text, due)
     feed.layers, feed.want_hidden = layers, want_hidden
     if embeds is not None and use_embed is not None:  # for nodes; the text before them reads its tokens
         feed.embeds, feed.use_embed = (torch.cat([x.new_zeros(len(x), text, *x.shape[2:]), x], 1) for x in (embeds, use_embed))
@@ -74,9 +79,22 @@ def forward(
     if root:
         view.cached = torch.tensor(lengths)
     view.fed = view.fed + len(parents)
-    view.parents = view.parents + parents  # type: ignore[operator]
+    view.parents = before + parents
     skip = max(text - 1, 0)
     return view, out.logits[:, skip:] if skip else out.logits, tuple(h[:, skip:] for h in out.hidden)
+
+
+def going_on(
+    view: View, seq: Sequence, hidden: Tensor, root: bool, lengths: list[int], layers: tuple[int, int] | None, want_hidden: bool
+) -> tuple[Tensor, Any]:
+    """Layers above those that fed the last columns, on the states that these left, at the same slots."""
+    first = len(view.parents) - (hidden.shape[1] - root)
+    before, again = view.parents[:first], view.parents[first:]
+    tokens = torch.zeros(len(hidden), len(again), dtype=torch.long) if again else None
+    feed = static_feed(view, seq, tokens, before, again, lengths, int(root), [1])  # type: ignore[arg-type]
+    feed.layers, feed.hidden, feed.want_hidden = layers, hidden, want_hidden
+    out = view.model.forward(view.cache, feed)
+    return out.logits, out.hidden
 
 
 def reads_overrides(view: View, seq: Sequence) -> bool:
@@ -88,10 +106,16 @@ def reads_overrides(view: View, seq: Sequence) -> bool:
 
 
 def static_feed(
-    view: View, seq: Sequence, tokens: Tensor | None, parents: tuple[int, ...], lengths: list[int], text: int, due: list[int]
+    view: View,
+    seq: Sequence,
+    tokens: Tensor | None,
+    before: tuple[int, ...],
+    parents: tuple[int, ...],
+    lengths: list[int],
+    text: int,
+    due: list[int],
 ) -> Feed:
-    """The columns of one call where the topology is constant and all rows are live."""
-    before: tuple[int, ...] = view.parents  # type: ignore[assignment]
+    """The columns of one call where the topology is constant and all rows are live: nodes below those ``before`` them."""
     n, slots = len(parents), view.cache.slots
     table, depth = window(before, parents, text, slots)
     extent = min(-(-(max(lengths) + len(before) + n) // BUCKET) * BUCKET, slots)
@@ -100,7 +124,8 @@ def static_feed(
     if len(before) + n < 2 or parents == tuple(range(len(before) - 1, len(before) + n - 1)):
         placed = positions
     else:
-        placed = torch.cat([positions[:, :text], torch.tensor(lengths)[:, None] + counting(slots)[len(before) : len(before) + n]], 1)
+        nodes = torch.tensor(lengths)[:, None] + counting(slots)[len(before) : len(before) + n]
+        placed = torch.cat([positions[:, :text], nodes], 1)
     ids = tokens if not text else last_of_text(view, seq, lengths, text)
     if text and tokens is not None:
         ids = torch.cat([ids, tokens], 1)  # type: ignore[list-item]
@@ -124,7 +149,8 @@ def last_of_text(view: View, seq: Sequence, lengths: list[int], text: int) -> Te
     """The last ``text`` tokens of every row's text."""
     prefixes = view.prefix_length.tolist()
     if all(length - text >= prefix for length, prefix in zip(lengths, prefixes, strict=True)):
-        return rows_of([seq.tokens[b, length - p - text : length - p] for b, (length, p) in enumerate(zip(lengths, prefixes, strict=True))])
+        ends = [length - p for length, p in zip(lengths, prefixes, strict=True)]
+        return rows_of([seq.tokens[b, end - text : end] for b, end in enumerate(ends)])
     index = torch.tensor(lengths)[:, None] - text + counting(view.cache.slots)[:text]
     return meaning.text_ids(view, seq, index.clamp(min=0))
 

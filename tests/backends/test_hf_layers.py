@@ -73,6 +73,16 @@ def test_front_and_back_make_the_whole(pair: tuple[HuggingFaceModel, PreTrainedM
         assert torch.equal(leaf, right)
 
 
+@pytest.mark.parametrize("cut", [1, 2, 4])
+def test_the_head_of_a_state_is_the_exit_after_its_layer(pair: tuple[HuggingFaceModel, PreTrainedModel], cut: int) -> None:
+    model, _ = pair
+    states = model.forward(prefilled(model), nodes(want_hidden=True)).hidden
+    exited = model.forward(prefilled(model), nodes(layers=(0, cut)))
+    torch.testing.assert_close(model.head(states[cut - 1]), exited.logits, atol=1e-4, rtol=0)
+    both = model.head(torch.stack([states[0], states[cut - 1]], 1))
+    torch.testing.assert_close(both[:, 1], exited.logits, atol=1e-4, rtol=0)
+
+
 @pytest.mark.parametrize("cut", [1, 3])
 def test_an_early_exit_is_a_shorter_model(pair: tuple[HuggingFaceModel, PreTrainedModel], cut: int) -> None:
     model, twin = pair
@@ -95,9 +105,7 @@ def test_parts_are_built_once_and_share_parameters(pair: tuple[HuggingFaceModel,
     assert len(model.model.model.layers) == model.model.config.num_hidden_layers == 4
 
 
-@pytest.mark.parametrize(
-    ("layers", "hidden"), [((2, 2), None), ((0, 5), None), ((1, 4), None), (None, torch.zeros(2, 4, 64))]
-)
+@pytest.mark.parametrize(("layers", "hidden"), [((2, 2), None), ((0, 5), None), ((1, 4), None), (None, torch.zeros(2, 4, 64))])
 def test_impossible_ranges_are_refused(layers: tuple[int, int] | None, hidden: Tensor | None) -> None:
     model = HuggingFaceModel(tiny_model("llama"), "llama")
     with pytest.raises(ValueError, match="cannot run layers"):

@@ -38,6 +38,14 @@ def slice_layers(model: PreTrainedModel, path: str, low: int, high: int) -> PreT
     return copies[0]
 
 
+def head_alone(model: PreTrainedModel, path: str) -> PreTrainedModel:
+    """The model without layers: its final norm and logits, of the states that `Call.start` holds."""
+    alone = slice_layers(model, path, 0, 1)
+    (layer,) = alone.get_submodule(path)
+    layer.forward = lambda *args, **kwargs: CURRENT.get().start
+    return alone
+
+
 def _bare_copy(module: nn.Module) -> Any:
     """A module with children of its own choice; its parameters are the original's."""
     twin = copy.copy(module)

@@ -10,7 +10,7 @@ from transformers.masking_utils import causal_mask_function
 
 from penstock.backends.runtime.cache import SlotCache
 from penstock.backends.runtime.hf.attention import CURRENT, NAME, Call
-from penstock.backends.runtime.hf.layers import layers_path, slice_layers
+from penstock.backends.runtime.hf.layers import head_alone, layers_path, slice_layers
 from penstock.backends.runtime.hf.slots import ShapeProbe, SlotWriter
 from penstock.ir.errors import PenstockError
 from penstock.ir.host import Feed, Forwarded
@@ -33,6 +33,7 @@ class HuggingFaceModel:
         self._cache_argument = "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
         self._path = layers_path(model)
         self._parts: dict[tuple[int, int], PreTrainedModel] = {}
+        self._head: PreTrainedModel | None = None
         self.layers = len(model.get_submodule(self._path))
         self.width: int = model.get_input_embeddings().weight.shape[-1]
         self._heads, self._head_width, logits, windowed = self._probe()
@@ -66,6 +67,17 @@ class HuggingFaceModel:
         call = Call(feed.positions, cache.positions[:, :extent], feed.visible, feed.hidden, states)
         logits = self._run(self._part(feed), call, SlotWriter(cache, feed.slots, extent), self._inputs(feed))
         return Forwarded(logits[..., : self.vocab], tuple(states or ()))
+
+    @torch.no_grad()
+    def head(self, states: Tensor) -> Tensor:
+        """``[..., w] -> [..., v]``: final norm and logits; each state is a row of its own, which nothing attends."""
+        if self._head is None:
+            self._head = head_alone(self.model, self._path)
+        rows = states.reshape(-1, 1, self.width)
+        position = torch.zeros(len(rows), 1, dtype=torch.int64, device=rows.device)
+        call = Call(position, position, torch.ones_like(position, dtype=torch.bool)[:, None], start=rows)
+        logits = self._run(self._head, call, ShapeProbe(), {"inputs_embeds": rows})
+        return logits[..., : self.vocab].reshape(*states.shape[:-1], self.vocab)
 
     def _run(self, model: PreTrainedModel, call: Call, cache: Any, inputs: dict[str, Tensor]) -> Tensor:
         token = CURRENT.set(call)
