@@ -60,11 +60,11 @@ ROLES = {name: trivial(name, name) for name in ("scorer", "gate", "tap", "learne
 
 
 class Composite(Stage):
-    """Scores and accepts."""
+    """Scores, looks at what it scored, and accepts."""
 
     kind: ClassVar[str] = "trivial.composite"
     role: ClassVar[Role] = "scorer"
     effect: ClassVar[Effect] = "steers"
 
     def parts(self) -> tuple[Stage, ...]:
-        return self.here(ROLES["scorer"]()), self.here(ROLES["acceptor"]())
+        return tuple(self.here(ROLES[role]()) for role in ("scorer", "gate", "acceptor"))

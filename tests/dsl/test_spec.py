@@ -90,6 +90,7 @@ def test_folders_are_looked_for_beside_the_spec(tmp_path):
     pipeline = load(str(file))
     assert pipeline.base == tmp_path.resolve()
     assert pipeline.all_models() == {"a": FolderModel((tmp_path / "model").resolve())}
+    assert pipeline.but(prompts=("x",)).all_models() == pipeline.all_models()
 
 
 def test_models_may_be_written_in_place():
