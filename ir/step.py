@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from penstock.ir.errors import PenstockError
 from penstock.ir.lift import advance, lift
 from penstock.ir.ops.forward import forward
 from penstock.ir.ops.probes import apart, by_site, chains, flattened, grouped, with_parents, with_probes
@@ -49,7 +50,10 @@ class Step:
 
     def model(self, view: str) -> Any:
         """The facts of a view's model: ``vocab``, ``width``, ``layers``, ``capabilities``."""
-        return self.tracer.versions[f"view:{view}"].node.meta["example"].model
+        handle = self.tracer.versions.get(f"view:{view}")
+        if handle is None:
+            raise PenstockError(f"no stage scores in the view {view}", fix="name the view that the verifier scores in")
+        return handle.node.meta["example"].model
 
     def read(self, register: str) -> Any:
         """What the register carries from the last step."""
@@ -71,7 +75,7 @@ class Step:
         return scored
 
     def _scored(self, view: str, options: dict[str, Any]) -> Scored:
-        draft, options = self.draft, {"want_hidden": view in self.listened} | options
+        draft, options = self.draft, ({"want_hidden": True} if view in self.listened else {}) | options
         if draft is None:
             logits, hidden = self.forward(view, **options)
             return Scored(logits, logits, hidden)
