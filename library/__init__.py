@@ -1,7 +1,10 @@
 """Methods of papers, one file each, and the zoo of small models they run on."""
 
 from penstock.library.constraints.toy import ToyGrammar
+from penstock.library.drafters.del_ import Del
+from penstock.library.drafters.layerskip import LayerSkip
 from penstock.library.drafters.model import ModelDrafter
+from penstock.library.drafters.ppd import PromptTokens
 from penstock.library.drafters.stochastic_beam import StochasticBeam
 from penstock.library.drafters.top_k_tree import TopKTree
 from penstock.library.gates.ead import EntropyAdaptive, EntropyGate
@@ -10,6 +13,7 @@ from penstock.library.steer.ambedkar import Ambedkar
 from penstock.library.transforms.nucleus import TopK, TopP
 from penstock.library.transforms.penalty import Repetition
 from penstock.library.transforms.temperature import Temperature
+from penstock.library.verifiers.hcot import HiddenThought
 from penstock.library.verifiers.model import Acceptor, ModelVerifier
 from penstock.library.verifiers.switched import SwitchedVerifier
 
@@ -17,10 +21,14 @@ STAGES = (
     Acceptor,
     Ambedkar,
     Counterfactual,
+    Del,
     EntropyAdaptive,
     EntropyGate,
+    HiddenThought,
+    LayerSkip,
     ModelDrafter,
     ModelVerifier,
+    PromptTokens,
     Repetition,
     StochasticBeam,
     SwitchedVerifier,

@@ -11,7 +11,8 @@ def check_capabilities(plan: Plan, views: Mapping[str, StandIn]) -> None:
     """Raises PenstockError naming the stage, the model and what is missing."""
     for p in plan.stages:
         needs = frozenset(getattr(p.stage, "needs", ()))
-        for view in p.stage.views() if p.has("views") else ():
+        used = {*(p.stage.views() if p.has("views") else ()), getattr(p.stage, "view", None)}
+        for view in sorted(view for view in used if view in views):
             missing = sorted(needs - views[view].capabilities)
             if missing:
                 raise PenstockError(

@@ -53,7 +53,7 @@ class HiddenThought(ModelVerifier):
         return state
 
     def score(self, step: Any, stage: str) -> Scored:
-        cond_rows(step.read(stage) & step.live, lambda: self.think(step), [], label="think")
+        cond_rows(step.read(stage), lambda: self.think(step), [], label="think")
         return super().score(step, stage)
 
     def think(self, step: Any) -> list[Any]:

@@ -16,10 +16,9 @@ from penstock.backends.runtime.hf.model import HuggingFaceModel
 from penstock.backends.runtime.hf.testing import VOCAB, tiny_model
 from penstock.backends.runtime.runner import Decoder, Request
 from penstock.backends.runtime.table import TableModel
-from penstock.ir.errors import PenstockError
 from penstock.ir.op import op
 from penstock.ir.ops.forward import forward, keep, node_columns as columns
-from penstock.ir.ops.probes import by_site, chains, with_probes
+from penstock.ir.ops.probes import by_site, with_probes
 from penstock.ir.ops.tree import ancestors
 from penstock.ir.standin import StandIn
 from penstock.ir.state import new_sequence, new_view
@@ -156,27 +155,6 @@ def test_greedy_on_a_transformer_is_lossless():
     graphs = [build(elaborate(s), {"t": facts}) for s in stages]
     with_ppd, plain = (Decoder(graph, {"t": model}, lower(graph)).decode(requests) for graph in graphs)
     assert [r.tokens for r in with_ppd] == [r.tokens for r in plain]
-
-
-def test_sizes_of_the_shipped_tree():
-    """Vicuna-7B/105: 33 candidates with 72 prompt tokens make an input of 109 rows, root and its 3 prompts included."""
-    paths = tuple((r,) for r in range(10)) + tuple((r, s) for r in range(10) for s in range(3))[:23]
-    tree = PromptTokens(view="t", candidates=paths, prompts=(3,) * 12 + (2,) * 15 + (1,) * 6)
-    assert 1 + tree.room == 109
-    assert [len(c) for c in chains(tree.chains(), 33)] == [3, *tree.prompts]
-
-
-@pytest.mark.parametrize("tree", [((0, 0),), ((0,), (0,)), ((0, 0, 0, 0),), ((),)])
-def test_a_tree_without_a_parent_is_refused(tree):
-    with pytest.raises((PenstockError, ValueError), match="candidate"):
-        PromptTokens(view="t", candidates=tree)
-
-
-def test_probes_that_no_verifier_scores_are_refused():
-    facts = {name: StandIn(name, 3, capabilities=TableModel.capabilities) for name in "dt"}
-    plan = elaborate([PromptTokens(view="d").small(3), TARGET])
-    with pytest.raises(PenstockError, match="which no verifier scores"):
-        build(plan, facts)
 
 
 def seeing_prompts(parents: Any, rows: int) -> Tensor:
