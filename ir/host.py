@@ -6,7 +6,7 @@ Shapes: b rows, n columns of one call, S slots of a buffer, w embedding width, v
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import Tensor
 
@@ -55,6 +55,10 @@ class Cache(Protocol):
 
     def take(self, rows: Tensor) -> "Cache":
         """A new cache holding copies of these rows, in this order (a row may repeat)."""
+        ...
+
+    def cat(self, *others: Any) -> "Cache":
+        """A new cache holding copies of all rows, as many slots as the largest; the others are caches of the same model."""
         ...
 
     def move(self, source: Tensor, target: Tensor) -> None:

@@ -78,3 +78,9 @@ class Unmasker(Protocol):
     def propose(self, denoised: Any) -> Any:
         """`Proposals`, of canvases ``[*b,l]``: it serves drafts, made with carried predictions, and verdicts alike."""
         ...
+
+
+class Program(Protocol):
+    """Host code around a pipeline: it drives a `Runner`, and its rows are one batch."""
+
+    def run(self, runner: Any, requests: Any, *args: Any) -> Any: ...

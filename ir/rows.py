@@ -5,6 +5,7 @@ from typing import Any, Self
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 
 def take(value: Any, rows: Tensor) -> Any:
@@ -30,6 +31,28 @@ def put(value: Any, rows: Tensor, other: Any) -> Any:
         return value
     replaced = value.put(rows, other)
     return value if replaced is None else replaced  # a cache overwrites itself
+
+
+def cat(value: Any, *others: Any) -> Any:
+    """The rows of all these values in one, copied; smaller buffers end in zeros, and what rows share must be the same."""
+    if isinstance(value, Tensor) and value.dim():
+        sizes = [max(size) for size in zip(*(part.shape[1:] for part in (value, *others)), strict=True)]
+        return torch.cat([padded(part, sizes) for part in (value, *others)])
+    if isinstance(value, tuple | list):
+        return type(value)(cat(*parts) for parts in zip(value, *others, strict=True))
+    if isinstance(value, dict):
+        return {name: cat(item, *(other[name] for other in others)) for name, item in value.items()}
+    if hasattr(value, "cat"):
+        return value.cat(*others)
+    if not all(other is value or other == value for other in others):
+        raise ValueError(f"rows that share {value!r} cannot stand beside rows that share another {type(value).__name__}")
+    return value
+
+
+def padded(value: Tensor, sizes: list[int]) -> Tensor:
+    """``value [b,...]`` with zeros after its end in every other dimension, up to these sizes."""
+    missing = [size - mine for size, mine in zip(sizes, value.shape[1:], strict=True)]
+    return pad(value, [n for size in reversed(missing) for n in (0, size)]) if any(missing) else value
 
 
 def leaves(value: Any) -> list[Tensor]:
@@ -65,6 +88,11 @@ class Rows:
     def put(self, rows: Tensor, other: Self) -> Self:
         return replace(self, **{f.name: put(getattr(self, f.name), rows, getattr(other, f.name)) for f in fields(self)})
 
+    def cat(self, *others: Self) -> Self:
+        return replace(
+            self, **{f.name: cat(getattr(self, f.name), *(getattr(other, f.name) for other in others)) for f in fields(self)}
+        )
+
     def leaves(self) -> list[Tensor]:
         return [leaf for f in fields(self) for leaf in leaves(getattr(self, f.name))]
 
@@ -75,3 +103,9 @@ State = dict[str, Rows]
 
 def take_state(state: State, rows: Tensor) -> State:
     return {name: handle.take(rows) for name, handle in state.items()}
+
+
+def cat_states(*states: State) -> State:
+    """The rows of all these states as one; buffers of unequal size are padded, which moves nothing."""
+    first, *others = states
+    return {name: handle.cat(*(other[name] for other in others)) for name, handle in first.items()}

@@ -57,6 +57,20 @@ class SlotCache:
         self.buffer.index_copy_(2, rows, other.buffer)
         self.positions.index_copy_(0, rows, other.positions)
 
+    def cat(self, *others: "SlotCache") -> "SlotCache":
+        """A new cache holding copies of all rows; one with fewer slots gets empty ones, and the trash slot stays the last."""
+        caches = (self, *others)
+        layers, kinds, _, heads, _, width = self.buffer.shape
+        slots, rows = max(c.slots for c in caches), sum(len(c.positions) for c in caches)
+        buffer = self.buffer.new_zeros(layers, kinds, rows, heads, slots + 1, width)
+        positions = self.positions.new_zeros(rows, slots + 1)
+        first = 0
+        for c in caches:
+            mine = slice(first, first := first + len(c.positions))
+            buffer[:, :, mine, :, : c.slots] = c.buffer[..., : c.slots, :]
+            positions[mine, : c.slots] = c.positions[:, : c.slots]
+        return SlotCache(buffer, positions)
+
     def move(self, source: Tensor, target: Tensor) -> None:
         """Copy slot ``source[b,j]`` over slot ``target[b,j]`` for all j at once: every read precedes every write."""
         moved = ((source != target) & (target != self.slots)).any(0)

@@ -2,40 +2,20 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from penstock.backends.runtime.evict import evict, restore
 from penstock.backends.runtime.prefill import prefill
 from penstock.ir.errors import PenstockError
 from penstock.ir.host import Model
 from penstock.ir.noise import fold, request_key
-from penstock.ir.rows import State, take_state
+from penstock.ir.rows import State, cat_states, take_state
+from penstock.ir.runner import Decoded as Decoded, Request as Request
 from penstock.ir.state import PAUSED, RUNNING, STATUS, new_sequence, new_view
 from penstock.passes.build import StepGraph, registers_of
-
-
-@dataclass(frozen=True)
-class Request:
-    """One row to decode: its prompt as every view sees it."""
-
-    prompts: Mapping[str, Sequence[int]]
-    limit: int
-    key: int | None = None
-    """The caller's own noise key; else one is derived from seed, prompt and occurrence."""
-    params: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """What became of a row."""
-
-    tokens: list[int]
-    status: str
-    steps: int
-    """Steps the row took: forwards of the target, where it has one a step."""
 
 
 class Decoder:
@@ -75,6 +55,25 @@ class Decoder:
         """Start, generate, read."""
         return read(self.generate(self.start(requests)))
 
+    def resume(self, state: State) -> State:
+        """Paused rows run again, their texts prefilled where their caches were evicted."""
+        return restore(resume(state))
+
+    def fork(self, state: State, n: int) -> State:
+        return fork(state, n)
+
+    def take(self, state: State, rows: Sequence[int]) -> State:
+        return take(state, rows)
+
+    def cat(self, states: Sequence[State]) -> State:
+        return cat_states(*states)
+
+    def evict(self, state: State) -> State:
+        return evict(state)
+
+    def read(self, state: State) -> list[Decoded]:
+        return read(state)
+
     def _keys(self, requests: Sequence[Request], view: str) -> list[int]:
         seen: Counter[tuple[int, ...]] = Counter()
         keys = []
@@ -112,18 +111,21 @@ def take(state: State, rows: Sequence[int]) -> State:
 
 
 def fork(state: State, n: int) -> State:
-    """Every row n times in place; child 0 keeps its key, the others derive theirs. The parent state is consumed."""
+    """Every row n times in place; child 0 keeps its key, the others derive theirs. The parent state is consumed.
+
+    Fork once, as wide as wanted: two forks without a token between them give some children the same key.
+    """
     count = len(state["seq"].key)  # type: ignore[attr-defined]
     forked = take_state(state, torch.arange(count).repeat_interleave(n))
     seq: Any = forked["seq"]
-    seq.key = derived(seq.key, torch.arange(n).repeat(count))
+    seq.key = derived(seq.key, seq.length, torch.arange(n).repeat(count))
     return forked
 
 
-def derived(key: Tensor, child: Tensor) -> Tensor:
-    """Keys of the children of a fork."""
-    pairs = zip(key.tolist(), child.tolist(), strict=True)
-    return torch.tensor([fold(k, c) >> 1 if c else k for k, c in pairs])
+def derived(key: Tensor, length: Tensor, child: Tensor) -> Tensor:
+    """Keys of the children of a fork; with the place of the fork in them, no child of child 0 gets a key of its uncles."""
+    triples = zip(key.tolist(), length.tolist(), child.tolist(), strict=True)
+    return torch.tensor([fold(fold(k, n), c) >> 1 if c else k for k, n, c in triples])
 
 
 def resume(state: State) -> State:

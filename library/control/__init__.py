@@ -1,0 +1,1 @@
+"""Controls: what decides how a text goes on, and when it stops or waits."""
