@@ -1,6 +1,7 @@
 """Specs: exact round trips, and one error with a line and a column for every mistake."""
 
 import json
+import random
 from pathlib import Path
 
 import pytest
@@ -392,3 +393,17 @@ def test_a_byte_order_mark_is_no_mistake(tmp_path):
     file = tmp_path / "a.yaml"
     file.write_bytes(b"\xef\xbb\xbf" + (HEAD + "pipeline: [trivial.scorer]").encode())
     assert len(load(file).stages) == 1
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_damaged_specs_end_in_one_error_or_load(seed):
+    draw = random.Random(seed)
+    for _ in range(20):
+        text = list(SPEC)
+        for _ in range(draw.randint(1, 6)):
+            at = draw.randrange(len(text))
+            text[at : at + draw.randint(0, 3)] = draw.choices(":{}[]-&*!|>'\"%@`#,? \n\t\x00\ud800é0aE", k=draw.randint(0, 3))
+        try:
+            load("".join(text) + "\n")
+        except PenstockError as error:
+            assert error.where
