@@ -1,14 +1,16 @@
 """The law of a pipeline: every text it can decode, with its exact probability."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
+from torch import Tensor, fx
 
 from penstock.backends.enumerate.scratch import ForwardCheck
 from penstock.backends.enumerate.worlds import Worlds, merged
-from penstock.ir.rows import State
+from penstock.ir.rows import State, cat, cat_states, take_state
 from penstock.ir.state import RUNNING, View
+from penstock.passes.buckets import in_buckets
 from penstock.passes.build import StepGraph
 
 Law = dict[tuple[int, ...], float]
@@ -36,15 +38,39 @@ def enumerate_law(step: StepGraph, state: State, *, group: int = 1, max_steps: i
     for view in (h for h in state.values() if isinstance(h, View)):
         view.trail = view.model.embed(view.prefix[:, :0])
     while bool((state["seq"].status[::group] == RUNNING).any()):  # type: ignore[attr-defined]
-        worlds = Worlds(weight, reads, group, found.coverage, check)
-        out = worlds.run(step.graph, [state[name] for name in step.handles])
-        state = {name: settled(handle) for name, handle in zip(step.handles, out, strict=True)}
-        state, weight, reads = merged(state, worlds.weight, worlds.reads, group)
-        found.worlds, found.steps = max(found.worlds, worlds.peak // group), found.steps + 1
+        done, peak = [], 0
+        for graph, rows in buckets(step, state, group):
+            worlds = Worlds(weight[rows], reads[rows], group, found.coverage, check)
+            part = state if len(rows) == len(weight) else take_state(state, rows)
+            if graph is not None:
+                out = worlds.run(graph, [part[name] for name in step.handles])
+                part = {name: settled(handle) for name, handle in zip(step.handles, out, strict=True)}
+            done.append((part, worlds.weight, worlds.reads))
+            peak += worlds.peak // group
+        state, weight, reads = merged(*together(done), group)
+        found.worlds, found.steps = max(found.worlds, peak), found.steps + 1
         if found.steps > max_steps:
             raise RuntimeError(f"rows still run after {max_steps} steps")
     found.law, found.columns = texts(state, weight, group), check.columns
     return found
+
+
+def buckets(step: StepGraph, state: State, group: int) -> Iterator[tuple[fx.Graph | None, Tensor]]:
+    """The graph that each world runs next, with the rows of all worlds that run it; None where nothing runs."""
+    live = state["seq"].live  # type: ignore[attr-defined]
+    if step.decision is None or step.at is None:
+        yield step.graph, torch.arange(len(live))
+        return
+    for bucket, rows in in_buckets(state[step.decision].value, live, group):  # type: ignore[attr-defined]
+        yield None if bucket is None else step.at(bucket).graph, rows
+
+
+def together(parts: Sequence[tuple[State, Tensor, Tensor]]) -> tuple[State, Tensor, Tensor]:
+    """States with their weights and read logs as one."""
+    if len(parts) == 1:
+        return parts[0]
+    states, weights, reads = zip(*parts, strict=True)
+    return cat_states(*states), cat(*weights), cat(*reads)
 
 
 def settled(handle: object) -> object:
