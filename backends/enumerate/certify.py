@@ -8,6 +8,7 @@ import torch
 from penstock.backends.enumerate.law import Enumerated, Law, enumerate_law, total_variation
 from penstock.backends.enumerate.oracle import TextModels, text_law
 from penstock.backends.runtime.table import TableModel
+from penstock.ir.errors import PenstockError
 from penstock.ir.standin import StandIn
 from penstock.ir.state import new_sequence, new_view
 from penstock.passes.build import StepGraph, build, registers_of
@@ -71,6 +72,11 @@ def step_of(plan: Plan, small: Small) -> StepGraph:
 def law_of(plan: Plan, small: Small) -> Enumerated:
     """The law of a plan in a small world."""
     step, rows = step_of(plan, small), small.rows
+    if "seq" not in step.handles:
+        raise PenstockError(
+            "a step on a canvas draws nothing: there is no distribution to enumerate",
+            fix="compare its tokens with the reference's",
+        )
     room = small.limit + step.nodes + 1
     state = {"seq": new_sequence(rows, room, key=torch.arange(rows) + 7, limit=small.limit)}
     for name in (h for h in step.handles if h.startswith("view:")):

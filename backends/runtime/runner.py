@@ -24,6 +24,8 @@ class Decoder:
     def __init__(
         self, graph: StepGraph, models: Mapping[str, Model], step: Callable[..., tuple[Any, ...]], seed: int = 0
     ) -> None:
+        if "seq" not in graph.handles:
+            raise PenstockError("this pipeline fills a canvas, it does not continue a text", fix="run it with `CanvasDecoder`")
         self.graph, self.models, self.step, self.seed = graph, models, step, seed
 
     def start(self, requests: Sequence[Request]) -> State:

@@ -1,23 +1,21 @@
 """FreeDave against static decoding written out by hand: the same tokens committed in the same order, in never more forwards."""
 
-from functools import cache
 from math import ceil
 from typing import Any, ClassVar
 
 import pytest
 import torch
+from canvases import BLANK, MASK, N, V, fill, reordering, static, step_of
 from torch import Tensor
 
-from penstock.backends.eager.kernels import KERNELS
 from penstock.backends.eager.lower import lower
-from penstock.backends.interpret import Interpreter
 from penstock.backends.runtime.canvas import CanvasDecoder, Filled, Infill
 from penstock.backends.runtime.table_denoiser import TableDenoiser
+from penstock.dsl.pipeline import Pipeline
 from penstock.dsl.stage import Stage
+from penstock.face import certify, compile, explain
 from penstock.ir.errors import PenstockError
 from penstock.ir.host import Feed, Forwarded
-from penstock.ir.ops import canvas as ops
-from penstock.ir.standin import StandIn
 from penstock.library.constraints.toy import ToyGrammar
 from penstock.library.denoisers.model import ModelDenoiser
 from penstock.library.transforms.penalty import Repetition
@@ -25,13 +23,8 @@ from penstock.library.transforms.temperature import Temperature
 from penstock.library.unmaskers.confidence import Confidence
 from penstock.library.unmaskers.freedave import FreeDave
 from penstock.library.unmaskers.threshold import Threshold
-from penstock.passes.build import build
 from penstock.passes.lint import linear, row_wise
 from penstock.passes.order import elaborate
-
-V, N = 6, 12
-MASK = V
-BLANK = [MASK] * N
 
 
 class Lean(Stage):
@@ -43,42 +36,6 @@ class Lean(Stage):
 
     def transform(self, logits: Any) -> Any:
         return torch.cat([logits[:1] + 1.5, logits[1:]])
-
-
-def step_of(*stages: Stage, eos: tuple[int, ...] = ()):
-    views = {"m": StandIn("m", V + 1, capabilities=TableDenoiser.capabilities)}
-    return build(elaborate((ModelDenoiser(model="m"), *stages)), views, eos=eos)
-
-
-@cache
-def lowered(*stages: Stage):
-    graph = step_of(*stages)
-    return graph, lower(graph)
-
-
-def fill(model: TableDenoiser, rows: list[Infill], *stages: Stage, block: int | None = None, step=None) -> list[Filled]:
-    graph, eager = (step_of(*stages), None) if step == "fresh" else lowered(*stages)
-    if eager is None:
-        eager = lower(graph)
-    run = (lambda *handles: Interpreter().run(graph.graph, handles)) if step == "interpreter" else eager
-    return CanvasDecoder(graph, {"m": model}, run, mask=MASK, block=block).fill(rows)
-
-
-def static(model, canvas, prompt=(), *, per_step=1, threshold=2.0, by_text=False, block=None, lean=0.0):
-    """``(tokens, when, forwards)`` of static decoding, position by position."""
-    x, when, t = list(canvas), [-1] * len(canvas), 0
-    while MASK in x:
-        logits = model.from_scratch(model.embed(torch.tensor([*prompt, *x])))[len(prompt) :]
-        logits[:, MASK], logits[:, 0] = -torch.inf, logits[:, 0] + lean
-        conf, token = logits.softmax(-1).amax(-1).tolist(), logits.argmax(-1).tolist()
-        size = block or len(x)
-        cursor = x.index(MASK) // size if block else 0
-        masked = [i for i in range(len(x)) if x[i] == MASK and (i // size == cursor)]
-        masked.sort(key=lambda i: i if by_text else (-conf[i], i))
-        for i in masked[: max(per_step, sum(conf[j] >= threshold for j in masked))]:
-            x[i], when[i] = token[i], t
-        t += 1
-    return x, when, t
 
 
 def assert_same(found: Filled, truth, forwards: bool = True) -> None:
@@ -160,15 +117,6 @@ def test_an_adversary_costs_no_forward_and_no_token():
         (found,) = fill(model, [Infill(BLANK)], FreeDave(drafts=4))
         assert (found.tokens, found.when, found.steps) == static(model, BLANK)
         assert found.steps == N
-
-
-def reordering() -> TableDenoiser:
-    """Once position 0 is there, position 2 is surer than position 1; no token changes."""
-    model = TableDenoiser(V, 0, 3, pair=0.0)
-    model.bias.zero_()
-    model.bias[[0, 1, 2], [1, 2, 3]] = torch.tensor([4.0, 3.0, 2.0], dtype=torch.float64)
-    model.pair[2, 0, 1, 3] = 3.0
-    return model
 
 
 def test_order_is_verified_and_not_only_tokens():
@@ -253,101 +201,11 @@ def test_what_a_canvas_cannot_have_is_refused_by_name():
         elaborate((ModelDenoiser(model="m"),))
 
 
-# --- planted faults ---------------------------------------------------------------------------------------------------------
-
-
-def deviations(stages: tuple[Stage, ...] = (FreeDave(drafts=4),), **how: Any) -> tuple[int, int]:
-    """Of 15 models, how many decode other tokens or another order; and forwards too many, summed."""
-    wrong = 0
-    for seed in range(15):
-        model = TableDenoiser(V, seed, N, pair=0.5)
-        (found,) = fill(model, [Infill(BLANK)], *stages, step="fresh")
-        wrong += (found.tokens, found.when) != static(model, BLANK, **how)[:2]
-    independent = TableDenoiser(V, 3, N, pair=0.0)
-    return wrong, fill(independent, [Infill(BLANK)], *stages, step="fresh")[0].steps - 4
-
-
-def test_planted_verifying_tokens_but_not_positions(monkeypatch):
-    seen = []
-    monkeypatch.setitem(KERNELS, ops.likeliest, lambda logits: seen.append(ops.likeliest.meaning(logits)) or seen[-1])
-
-    def position_blind(drafts, targets, valid):
-        said, new = seen[-1][0][:, :-1], drafts[:, 1:] != drafts[:, :-1]
-        return ((said == drafts[:, 1:]) | ~new).all(-1).logical_and(valid[:, 1:]).long().cumprod(1).sum(1)
-
-    monkeypatch.setitem(KERNELS, ops.chain_verify, position_blind)
-    assert deviations()[0] > 0
-    (found,) = fill(reordering(), [Infill([MASK] * 3)], FreeDave(drafts=2), step="fresh")
-    assert found.when == [0, 1, 2]  # not [0, 2, 1]
-
-
-def test_planted_accepting_a_draft_that_is_part_of_the_target(monkeypatch):
-    def subset(drafts, targets, valid):
-        agree = ((drafts[:, 1:] == targets[:, :-1]) | (drafts[:, 1:] == MASK)).all(-1)
-        return (agree & valid[:, 1:]).long().cumprod(1).sum(1)
-
-    monkeypatch.setitem(KERNELS, ops.chain_verify, subset)
-    assert deviations((FreeDave(unmasker=Threshold(threshold=0.6), drafts=4),), threshold=0.6)[0] > 0
-
-
-def test_planted_going_on_from_the_last_branch_instead_of_the_accepted_one(monkeypatch):
-    last = lambda values, index: ops.gather_branch.meaning(values, torch.full_like(index, 3))  # noqa: E731
-    monkeypatch.setitem(KERNELS, ops.gather_branch, last)
-    graph = step_of(FreeDave(drafts=4))
-    decoded = []
-    for seed in range(5):  # step by step: a branch that was not worth a forward may never fill the canvas
-        decoder = CanvasDecoder(graph, {"m": TableDenoiser(V, seed, N, pair=0.5)}, lower(graph), mask=MASK)
-        handles = list(decoder.start([Infill(BLANK)]).values())
-        for _ in range(N):
-            handles = list(decoder.step(*handles))
-        decoded.append(handles[0].tokens[0].tolist())
-    assert decoded != [static(TableDenoiser(V, seed, N, pair=0.5), BLANK)[0] for seed in range(5)]
-
-
-def test_planted_discarding_or_mixing_up_the_carried_predictions_costs_forwards(monkeypatch):
-    def forwards() -> int:
-        return sum(
-            fill(TableDenoiser(V, seed, N, pair=0.5), [Infill(BLANK)], FreeDave(drafts=4), step="fresh")[0].steps
-            for seed in range(10)
-        )
-
-    right = forwards()
-
-    for wrong in (0, 3):  # predictions of the first branch, then of the last
-
-        def mixed_up(values, index, wrong=wrong):
-            return ops.gather_branch.meaning(values, index * 0 + wrong if isinstance(values, tuple) else index)
-
-        monkeypatch.setitem(KERNELS, ops.gather_branch, mixed_up)
-        assert forwards() > right
-    monkeypatch.setitem(KERNELS, ops.worth_a_forward, lambda open, ready: ops.worth_a_forward.meaning(open, ready & False))
-    assert forwards() == 10 * N
-
-
-def test_planted_accepting_one_branch_too_many_or_too_few(monkeypatch):
-    def shifted(by):
-        def verify(drafts, targets, valid):
-            reached = ops.chain_verify.meaning(drafts, targets, valid) + by
-            return torch.minimum(reached.clamp(min=0), valid.sum(1).clamp(min=1) - 1)
-
-        return verify
-
-    monkeypatch.setitem(KERNELS, ops.chain_verify, shifted(1))
-    assert deviations()[0] > 0
-    monkeypatch.setitem(KERNELS, ops.chain_verify, shifted(-1))
-    wrong, too_many = deviations()
-    assert wrong == 0 and too_many > 0  # the guaranteed step of each chain is lost: the same tokens, more forwards
-
-
-def test_planted_ties_that_do_not_nest(monkeypatch):
-    def by_shape(conf, open):
-        best = torch.where(open, conf, -torch.inf)
-        if conf.dim() == 2:
-            return best.argsort(dim=-1, descending=True, stable=True)
-        return best.flip(-1).argsort(dim=-1, descending=True, stable=True).neg() + conf.shape[-1] - 1
-
-    monkeypatch.setitem(KERNELS, ops.rank_positions, by_shape)
-    tied = TableDenoiser(V, 0, N, pair=0.0)
-    tied.bias.zero_()
-    (found,) = fill(tied, [Infill(BLANK)], FreeDave(drafts=4), step="fresh")
-    assert found.steps == N  # not 4: no draft is ever what the target becomes
+def test_the_face_explains_a_canvas_and_does_not_take_it_for_a_text():
+    pipeline = Pipeline(models={"m": "table:7:1"}, stages=(ModelDenoiser(model="m"), FreeDave()))
+    assert "reference: denoiser.model >> unmasker.confidence" in explain(pipeline)
+    assert Pipeline.model_validate(pipeline.model_dump()) == pipeline
+    with pytest.raises(PenstockError, match="fills a canvas"):
+        compile(pipeline)
+    with pytest.raises(PenstockError, match="draws nothing"):
+        certify(pipeline)
