@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         compile as compile,
         explain as explain,
         load as load,
+        promise as promise,
         run as run,
     )
     from penstock.ir.errors import PenstockError as PenstockError
@@ -35,6 +36,7 @@ _HOMES = {
     "compile": "penstock.face",
     "explain": "penstock.face",
     "load": "penstock.face",
+    "promise": "penstock.face",
     "run": "penstock.face",
     "PenstockError": "penstock.ir.errors",
 }

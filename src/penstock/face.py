@@ -6,8 +6,7 @@ from pathlib import Path
 
 from penstock import resolve
 from penstock.backends.eager.lower import lower
-from penstock.backends.enumerate.certify import Certificate
-from penstock.backends.enumerate.certify import certify as certified
+from penstock.backends.enumerate.certify import Certificate, certify as certified
 from penstock.backends.runtime.runner import Decoder, Request
 from penstock.dsl import spec
 from penstock.dsl.pipeline import Pipeline
@@ -105,6 +104,11 @@ def guarantee(plan: Plan) -> str:
     return "greedy-exact (same tokens as the reference)" if greedy else "exact (same distribution as the reference)"
 
 
+def promise(pipeline: Pipeline) -> str:
+    """What the pipeline guarantees, relative to its reference."""
+    return guarantee(elaborate(pipeline.stages))
+
+
 class Compiled:
     """A pipeline bound to its models, ready to continue prompts."""
 
@@ -159,7 +163,9 @@ def request_values(pipeline: Pipeline, given: Mapping[str, float | Sequence[floa
         if value is None:
             raise PenstockError(f"request parameter {name} has no value", fix="give it in the request, or a default in the spec")
         if isinstance(value, Sequence) and len(value) != rows:
-            raise PenstockError(f"request parameter {name} has {len(value)} values for {rows} prompts", fix="give one each, or one")
+            raise PenstockError(
+                f"request parameter {name} has {len(value)} values for {rows} prompts", fix="give one each, or one"
+            )
     pick = {name: value if isinstance(value, Sequence) else [value] * rows for name, value in columns.items()}
     return [{name: float(value[row]) for name, value in pick.items()} for row in range(rows)]  # type: ignore[arg-type]
 
@@ -180,12 +186,13 @@ def run(
     *,
     seed: int | None = None,
     max_new_tokens: int | None = None,
+    params: Mapping[str, float | Sequence[float]] | None = None,
 ) -> list[Result]:
     """Continue prompts, by default the spec's own."""
     chosen = list(prompts or pipeline.prompts)
     if not chosen:
         raise PenstockError("no prompt", fix="give --prompt, or `prompts:` in the spec")
-    return compile(pipeline).run(chosen, seed=seed, max_new_tokens=max_new_tokens)
+    return compile(pipeline).run(chosen, seed=seed, max_new_tokens=max_new_tokens, params=params)
 
 
 def certify(pipeline: Pipeline) -> Certificate:

@@ -32,19 +32,23 @@ def run(
     prompts: Annotated[Path | None, typer.Option(help="A file with one prompt a line.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Instead of the spec's.")] = None,
     max_new_tokens: Annotated[int | None, typer.Option(min=1, help="Instead of the spec's.")] = None,
+    param: Annotated[list[str] | None, typer.Option(help="A request parameter, as name=value; may be repeated.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Continue prompts: those given here, else the spec's own."""
     given = [*(prompt or []), *(lines_of(prompts) if prompts else [])]
-    results = penstock.run(penstock.load(spec), given or None, seed=seed, max_new_tokens=max_new_tokens)
+    pipeline = penstock.load(spec)
+    values = dict(parameter(text) for text in param or [])
+    results = penstock.run(pipeline, given or None, seed=seed, max_new_tokens=max_new_tokens, params=values)
     if as_json:
         print_json([told(result) for result in results])
         return
     for result in results:
         console().print(result.prompt, style="dim", end="")
         console().print(result.text)
-        counts = f"{len(result.tokens)} tokens, {result.steps} steps, {result.target_forwards} target forwards"
-        console().print(f"  {result.status}: {counts}", style="dim")
+        counts = f"{len(result.tokens)} tokens in {result.target_forwards} target forwards"
+        console().print(f"  {result.status}: {counts}, {result.tokens_per_forward:.2f} a forward", style="dim")
+    console().print(f"  guarantee: {penstock.promise(pipeline)}", style="dim")
 
 
 @app.command()
@@ -97,6 +101,15 @@ def stages(as_json: AsJson = False) -> None:
 def summary(cls: type) -> str:
     """The first line of a class's own docstring."""
     return (cls.__doc__ or "").strip().partition("\n")[0]
+
+
+def parameter(text: str) -> tuple[str, float]:
+    """``name=value`` as a pair."""
+    name, _, value = text.partition("=")
+    try:
+        return name, float(value)
+    except ValueError:
+        raise PenstockError(f"--param {text}: the value is no number", fix="write it as in --param temperature=0.8") from None
 
 
 def told(result: Any) -> dict[str, Any]:

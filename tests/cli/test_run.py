@@ -1,0 +1,45 @@
+"""`penstock run` on exact toy models: text, counts, guarantee, request parameters."""
+
+import pytest
+from typer.testing import CliRunner
+
+from penstock.cli.commands import app
+
+SPEC = """\
+penstock: 1
+models: {t: "table:7:1", d: "table:7:2"}
+pipeline:
+  - drafter.model: {model: d, length: 3}
+  - verifier.model: {model: t}
+  - transform.temperature: {value: {param: heat, default: 0.8}}
+generate: {max_new_tokens: 12, seed: 3}
+prompts: ["1 2", "6"]
+"""
+
+
+@pytest.fixture
+def run(tmp_path):
+    spec = tmp_path / "spec.yaml"
+    spec.write_text(SPEC)
+    return lambda *options: CliRunner().invoke(app, ["run", str(spec), *options])
+
+
+def test_run_prints_text_counts_and_the_guarantee(run):
+    out = run().output
+    assert out.count("length: 12 tokens in ") == 2 and out.count(" a forward") == 2
+    assert "guarantee: exact (same distribution as the reference)" in out
+
+
+def test_a_request_parameter_changes_the_text_and_its_absence_does_not(run):
+    assert run().output == run("--param", "heat=0.8").output
+    assert run().output != run("--param", "heat=0").output
+    assert run("--param", "heat=0", "--seed", "1").output == run("--param", "heat=0", "--seed", "2").output
+
+
+@pytest.mark.parametrize(
+    "option, message",
+    [("heat=warm", "--param heat=warm: the value is no number"), ("cold=1", "no stage has a request parameter 'cold'")],
+)
+def test_a_wrong_parameter_is_one_message(run, option, message):
+    result = run("--param", option)
+    assert result.exit_code == 2 and message in result.output and "Traceback" not in result.output
