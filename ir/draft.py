@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from penstock.ir.op import op
@@ -24,13 +24,16 @@ class Growth:
         self.tips: tuple[int, ...] = (-1,)
         """The nodes (-1: the root) that the next level is drawn below."""
         self.tip_sites: Any = None
+        """Their sites ``[b,tips]``; None while there is one path, whose tip has the next site."""
         self.logits, self.hidden = step.forward(view, **options)
         self.states = {p.name: widened(step.read(p.name), 1) for p in step.mirrored if p.automaton}
         self.parents: Any = ()
         """By node: a tuple while the topology is constant, else ``[b,n]``; ``above`` has the last level's."""
         self.levels: list[tuple[Any, Any, Any]] = []
         """Per level: tokens ``[b,m]``, parent sites ``[b,m]``, q by node ``[b,m,v]`` or None where no law needs it."""
-        self.width = 1
+        self.real: list[Any] = []
+        """Per level which nodes are real ``[b,m]``, where masks are mirrored and may leave a tip nothing to draw."""
+        self.masked = any(p.automaton or getattr(p.stage, "hard_mask", False) for p in step.mirrored)
 
     def shaped(self) -> Any:
         """Logits at the tips ``[b,tips,v]``, mirrored transforms applied."""
@@ -42,18 +45,22 @@ class Growth:
 
     def draw(self, q: Any, each: int = 1) -> None:
         """``each`` independent draws below every tip, recorded as one level."""
-        level = len(self.levels)
+        level, live = len(self.levels), [self.step.tracer.live] * len(self.tips)
+        if self.masked:
+            alive = fertile(q, self.real[-1] if self.real else None)
+            self.real.append(times(alive, each))
+            live = [on & tip_row(alive, t) for t, on in enumerate(live)]
         tokens = [
-            race(tip_row(q, t), self.step.key, self.stage, "draft", (self.step.steps, level, t * each + j))
+            race(tip_row(q, t), self.step.key, self.stage, "draft", (self.step.steps, level, t * each + j), live=live[t])
             for t in range(len(self.tips))
             for j in range(each)
         ]
-        self.add(stacked(*tokens), repeated(q, each), each)
+        self.add(stacked(*tokens), times(q, each), each)
 
     def add(self, token: Any, q: Any, each: int) -> None:
         """Append a level of ``each`` nodes below every tip, tip by tip."""
         above = tuple(tip for tip in self.tips for _ in range(each))
-        parent_site = tip_parents(token, 0) if self.tip_sites is None else repeated(self.tip_sites, each)
+        parent_site = tip_parents(token, self.tips[0] + 1) if self.tip_sites is None else times(self.tip_sites, each)
         self.states = stepped(self.step, {n: repeated_tree(s, each) for n, s in self.states.items()}, token)
         self._append(token, parent_site, q, above, len(above))
 
@@ -71,7 +78,7 @@ class Growth:
         self.parents = join(self.parents, above) if dynamic else self.parents + above if first else above
         self.tips = tuple(range(first, first + count))
         self.all_sites = self._sites()
-        self.tip_sites = last_columns(self.all_sites[0], count)
+        self.tip_sites = None if self.chain else last_columns(self.all_sites[0], count)
 
     def feed(self) -> None:
         """Score the last level, so that another can be drawn below it."""
@@ -84,13 +91,19 @@ class Growth:
     def _sites(self) -> tuple[Any, Any]:
         tokens, parents = join(*(level[0] for level in self.levels)), join(*(level[1] for level in self.levels))
         self.token, self.parent_site = tokens, parents
-        chain = isinstance(self.parents, tuple) and self.parents == tuple(range(-1, len(self.parents) - 1))
-        found: tuple[Any, Any] = chain_sites(tokens) if chain else sites(parents, tokens)
+        found: tuple[Any, Any] = chain_sites(tokens) if self.chain else sites(parents, tokens)
         return found
+
+    @property
+    def chain(self) -> bool:
+        """Whether the draft so far is one path."""
+        return isinstance(self.parents, tuple) and self.parents == tuple(range(-1, len(self.parents) - 1))
 
     def finish(self, law: Law, width: int, valid: Any = None) -> Draft:
         """The draft, of this law, with at most ``width`` children a site."""
         site, rank = self.all_sites
+        if self.real:
+            valid = join(*self.real) if valid is None else valid & join(*self.real)
         return Draft(
             token=self.token,
             parents=self.parents,
@@ -108,6 +121,18 @@ class Growth:
 
 
 @op()
+def fertile(q: Float[Tensor, "B T V"], real: Bool[Tensor, "B T"] | None) -> Bool[Tensor, "B T"]:
+    """Tips that something can be drawn below: real ones with support left."""
+    some = q.sum(-1) > 0
+    return some if real is None else some & real
+
+
+def times(values: Any, each: int) -> Any:
+    """`repeated`, recorded only where it does something."""
+    return repeated(values, each) if each > 1 else values
+
+
+@op()
 def stacked(*tokens: Int[Tensor, "B"]) -> Int[Tensor, "B M"]:
     """One column a draw."""
     return torch.stack(tokens, 1)
@@ -116,7 +141,7 @@ def stacked(*tokens: Int[Tensor, "B"]) -> Int[Tensor, "B M"]:
 @op()
 def repeated(values: Tensor, each: int) -> Tensor:
     """Every tip's entry ``each`` times in place: ``[b,t,...] -> [b,t*each,...]``."""
-    return values.repeat_interleave(each, 1) if each > 1 else values
+    return values.repeat_interleave(each, 1)
 
 
 @op()

@@ -33,6 +33,17 @@ def test_exact_without_mirroring():
     assert certificate.holds, certificate.report()
 
 
+@pytest.mark.parametrize("paths", [1, 2])
+def test_exact_where_nothing_may_follow_a_token(paths):
+    """A grammar that is over at the end of text: what is drafted below it has no distribution, and is never a child."""
+    ends = ToyGrammar(table=((0, 0, 1), (-1, -1, -1)))
+    stages = (ModelDrafter(model="d", length=2, paths=paths), ModelVerifier(model="t"), ends)
+    certificate = certify_stages(stages, limit=4, eos=(2,), batch=2)
+    assert certificate.holds, certificate.report()
+    lowered, meant = (decode_stages(stages, range(6), lowered=x, eos=(2,), limit=8) for x in (True, False))
+    assert lowered == meant
+
+
 def test_a_self_draft_is_never_refused():
     certificate = certify_stages([ModelDrafter(model="t", length=3), CHAIN[1]], limit=5)
     assert certificate.holds, certificate.report()
