@@ -8,21 +8,19 @@ import pytest
 import torch
 from torch import Tensor
 
-from penstock.backends.eager.generate import compiled
-from penstock.backends.eager.kernels import KERNELS, REGIONS
-from penstock.backends.eager.lower import copied, shorten
-from penstock.backends.eager.walk import Rows
+from penstock.backends.eager.lower import lowered
 from penstock.backends.interpret import Interpreter
 from penstock.ir import tracing
 from penstock.ir.errors import PenstockError
 from penstock.ir.ops.accept import RULES
-from penstock.ir.ops.logits import greedy
+from penstock.ir.ops.logits import scale
 from penstock.ir.ops.tree import sites
 from penstock.ir.ports import Draft
-from penstock.ir.region import Region
 from penstock.ir.trace import Tracer
 from penstock.ir.types import EXAMPLE_ROWS
 from penstock.ir.walk import walk
+from penstock.passes.build import StepGraph
+from penstock.passes.plan import Plan
 
 V, NODES, DEPTH, WIDTH = 5, 9, 3, 4
 NODEWISE = ("token", "parent_site", "site", "rank", "valid", "q")
@@ -63,33 +61,26 @@ def situation(seed: int, rows: int, *, distinct: bool) -> dict[str, Tensor]:
     )  # fmt: skip
 
 
-def traced_walk(rule: str, example: dict[str, Tensor]) -> Any:
+def traced_walk(rule: str, example: dict[str, Tensor], cold: bool) -> StepGraph:
     """A graph of one walk over the example's values, which are its placeholders."""
     tracer = Tracer({}, V)
     values = {name: tracer.placeholder(name, value) for name, value in example.items()}
     with tracing.recording(tracer):  # type: ignore[arg-type]
-        draft = None
+        draft, composed = None, scale(values.pop("composed"), 0 if cold else 1.0)
         if "token" in values:
             nodes = {name: values.pop(name) for name in NODEWISE}
             draft = Draft(**nodes, parents=(), law="iid", nodes=NODES, depth=DEPTH, width=WIDTH)
-        commit = walk(values.pop("composed"), draft, RULES[rule], stage="accept", **values)
+        commit = walk(composed, draft, RULES[rule], stage="accept", **values)
     tracer.graph.output(tuple(x.node for x in (commit.token, commit.node, commit.count, commit.last_site, commit.last_token)))
-    return tracer.graph
+    return StepGraph(tracer.graph, (), Plan(()), NODES, ())
 
 
-def both(rule: str, given: dict[str, Tensor], *, cold: bool = False) -> tuple[Any, Any]:
-    """What the region and what the host's walk commit on live rows."""
+def both(rule: str, given: dict[str, Tensor], *, cold: bool = False, **planted: Tensor) -> tuple[Any, Any]:
+    """What the region and what the host's walk commit on live rows; ``planted``: what the host is told instead."""
     rows = torch.arange(EXAMPLE_ROWS) % len(given["key"])
-    graph = traced_walk(rule, {name: value[rows] for name, value in given.items()})
-    host = copied(graph)
-    for node in host.nodes:
-        if isinstance(node.target, Region) and cold:
-            node.target.data["greedy"] = True
-    shorten(host)
-    meant = given | {"composed": greedy.meaning(given["composed"])} if cold else given
-    live = given["live"]
-    expected, found = Interpreter().run(graph, tuple(meant.values())), compiled(host, KERNELS, REGIONS)(*given.values())
-    return [x[live].tolist() for x in expected], [x[live].tolist() for x in found]
+    step = traced_walk(rule, {name: value[rows] for name, value in given.items()}, cold)
+    expected, found = Interpreter().run(step.graph, tuple(given.values())), lowered(step)(*(given | planted).values())
+    return tuple([torch.as_tensor(x)[given["live"]].tolist() for x in out] for out in (expected, found))
 
 
 @pytest.mark.parametrize("rule, seed", list(product(RULES, range(3))))
@@ -135,31 +126,27 @@ def test_a_row_that_nothing_can_be_drawn_for_is_named(value, message, cold):
 
 # --- planted faults ------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("rule", ["kseq", "recursive"])
-def test_coins_by_the_order_of_valid_siblings_are_seen(rule, monkeypatch):
+def test_coins_by_the_order_of_valid_siblings_are_seen(rule):
     """Planted: a coin's address counts valid siblings instead of all; exact too, and yet not the region's draw."""
-    children = Rows.children
-
-    def renumbered(self: Rows, b: int) -> Any:
-        found = children(self, b)
-        for kids in found.values():
-            for r, i in enumerate(kids):
-                self.rank[b][i] = r
-        return found
-
-    monkeypatch.setattr(Rows, "children", renumbered)
     given = situation(0, 120, distinct=rule == "recursive")
     given["valid"] &= torch.arange(NODES) > 1
-    expected, found = both(rule, given)
+    before = (given["parent_site"][:, :, None] == given["parent_site"][:, None]) & given["valid"][:, None]
+    renumbered = before.long().tril(-1).sum(2)
+    expected, found = both(rule, given, rank=renumbered)
     assert found != expected
+    expected, found = both(rule, given | {"rank": renumbered})
+    assert found == expected
 
 
-def test_ignored_cuts_are_seen(monkeypatch):
-    onward = Rows.onward
+def test_ignored_cuts_are_seen():
+    given = situation(0, 120, distinct=False)
+    for cut in ("last", "closed"):
+        expected, found = both("match", given, **{cut: torch.zeros_like(given[cut])})
+        assert found != expected
 
-    def without_cuts(self: Rows, *args: Any) -> int:
-        self.last = self.closed = None
-        return onward(self, *args)
 
-    monkeypatch.setattr(Rows, "onward", without_cuts)
-    expected, found = both("match", situation(0, 120, distinct=False))
-    assert found != expected
+def test_noise_of_another_step_is_seen():
+    given = situation(0, 120, distinct=False)
+    for coordinate, rule in (("steps", "kseq"), ("length", "match")):
+        expected, found = both(rule, given, **{coordinate: given[coordinate] + 1})
+        assert found != expected
