@@ -59,11 +59,13 @@ class Ambedkar(Stage):
 
     def compose(self, step: Any, logits: Any, stage: str) -> Any:
         tokens, log_p = candidates(logits, self.k)
+        return self.selected(logits, tokens, log_p, self.moved(step, tokens))
+
+    def moved(self, step: Any, tokens: Any) -> Any:
+        """D of the candidates at every site, ``[b,sites,k]``."""
         if self.penalty == "local":
-            moved = of_candidates(js_shares(step.beside(self.model), step.beside(self.view)), tokens)
-        else:
-            moved = js(step.score_more(self.model, tokens), step.score_more(self.view, tokens))
-        return self.selected(logits, tokens, log_p, moved)
+            return of_candidates(js_shares(step.beside(self.model), step.beside(self.view)), tokens)
+        return js(step.score_more(self.model, tokens), step.score_more(self.view, tokens))
 
     def selected(self, logits: Any, tokens: Any, log_p: Any, moved: Any) -> Any:
         """Logits ``[...,v]`` that the selection is drawn from."""

@@ -9,19 +9,24 @@ import ead_oracle
 import pytest
 import torch
 from ead_oracle import Controller, bits
+from whole_transformers import Whole, weights
 
 from penstock.backends.eager.lower import lower
 from penstock.backends.enumerate.certify import step_of
+from penstock.backends.runtime.hf.model import HuggingFaceModel
+from penstock.backends.runtime.hf.testing import VOCAB
 from penstock.backends.runtime.runner import Decoder, Request
 from penstock.backends.runtime.table import TableModel
 from penstock.dsl.pipeline import Pipeline
 from penstock.face import certify, compile
 from penstock.ir.errors import PenstockError
 from penstock.ir.ops.logits import entropy_bits
+from penstock.ir.standin import StandIn
 from penstock.library import EntropyAdaptive, EntropyGate, ModelDrafter, ModelVerifier, Temperature
 from penstock.library.gates.ead import honest_cost, published_cost
+from penstock.passes.build import build
 from penstock.passes.order import elaborate
-from penstock.testing import decode_stages, small_world
+from penstock.testing import decode_stages, small_world, views_of
 
 MODELS = ("s", "l")
 GREEDY = Temperature(value=0)
@@ -120,7 +125,7 @@ def decoder(stage: EntropyAdaptive, *drafter: Any) -> Decoder:
 
 
 def requests(decoder: Decoder, prompts: list[list[int]], limit: int) -> list[Request]:
-    return [Request({view: prompt for view in decoder.models}, limit, key=i) for i, prompt in enumerate(prompts)]
+    return [Request(dict.fromkeys(decoder.models, prompt), limit, key=i) for i, prompt in enumerate(prompts)]
 
 
 RAGGED = [[1], [2, 0, 1], [0, 2], [6, 5, 4, 3], [3], [4, 4], [5, 0, 5, 0, 5], [2, 6]]
@@ -139,6 +144,22 @@ def test_greedy_with_caches_is_greedy_from_scratch(drafter):
             assert row.tokens == tokens
             switches += sum(a != b for a, b in pairwise(who))
     assert switches > 60
+
+
+@pytest.mark.parametrize("drafter", [(), (ModelDrafter(model="d", length=3),)])
+def test_transformers_catch_up_over_long_gaps(drafter):
+    """What a transformer says depends on every token of its gap; a table's memory is short."""
+    stages = (*drafter, EntropyAdaptive(models=MODELS, tau=5.8, window=2, d_min=3), GREEDY)
+    models = {"s": HuggingFaceModel(weights("llama"), "s"), "l": HuggingFaceModel(weights("qwen2"), "l")}
+    bound = {view: models.get(view) or TableModel(VOCAB, 1) for view in views_of(stages)}
+    facts = {v: StandIn(m.name, m.vocab, m.width, m.layers, m.capabilities) for v, m in bound.items()}
+    step = build(elaborate(stages), facts)
+    run = Decoder(step, bound, lower(step))
+    out = run.decode(requests(run, RAGGED[:3], 30))
+    for prompt, row in zip(RAGGED[:3], out, strict=True):
+        tokens, who = ead_oracle.greedy([Whole("llama"), Whole("qwen2")], prompt, Controller(2, 5.8, 3), 30)
+        assert row.tokens == tokens
+        assert sum(a != b for a, b in pairwise(who)) >= 3
 
 
 def test_rows_are_the_same_alone_and_together():
