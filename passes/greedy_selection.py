@@ -29,7 +29,7 @@ def greedy_selection(graph: fx.Graph) -> int:
         if isinstance(node.target, Region) and node.target.data["label"] == "walk" and not node.target.data.get("greedy"):
             place = len(node.target.carried) + node.target.data["given"].index("composed")
             if is_cold(node.args[place]):
-                node.update_arg(place, node.args[place].args[0])  # type: ignore[union-attr]
+                node.update_arg(place, node.args[place].args[0])
                 node.target.data["greedy"] = True
                 count += 1
     return count

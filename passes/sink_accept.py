@@ -27,4 +27,5 @@ def sink_accept(plan: Plan) -> Plan:
 def declarer(plan: Plan) -> str:
     """The stage that a user wrote the rule in: the composite whose part the acceptor is, or the acceptor itself."""
     assert plan.acceptor is not None
-    return next((p.name for p in plan.scorers if p.source == plan.acceptor.source and hasattr(p.stage, "rule")), plan.acceptor.name)
+    source = plan.acceptor.source
+    return next((p.name for p in plan.scorers if p.source == source and hasattr(p.stage, "rule")), plan.acceptor.name)

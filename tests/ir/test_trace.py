@@ -49,7 +49,8 @@ GOLDEN = """\
 
 def step_of(*stages: Stage, vocab: int = 7):
     plan = elaborate(stages)
-    views = {v: StandIn(v, vocab, capabilities=frozenset({"tree"})) for p in plan.stages if p.has("views") for v in p.stage.views()}
+    names = [view for p in plan.stages if p.has("views") for view in p.stage.views()]
+    views = {name: StandIn(name, vocab, capabilities=frozenset({"tree"})) for name in names}
     return build(plan, views)
 
 

@@ -25,7 +25,10 @@ def count(graph, name):
     return sum(isinstance(n.target, Op) and n.target.name == name for n in graph.nodes)
 
 
-@pytest.mark.parametrize("stages", [(Temperature(value=0),), (Temperature(value=0.0),), (ToyGrammar.over(9), Temperature(value=0))])
+GREEDY = [(Temperature(value=0),), (Temperature(value=0.0),), (ToyGrammar.over(9), Temperature(value=0))]
+
+
+@pytest.mark.parametrize("stages", GREEDY)
 def test_greedy_draws_and_walk_become_argmaxes(stages):
     graph = graph_of(*stages)
     assert greedy_selection(graph) == 3 + 1  # three drafts and the walk
