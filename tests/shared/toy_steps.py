@@ -8,9 +8,7 @@ import pytest
 import torch
 from torch import Tensor, fx
 
-from penstock.backends.eager.generate import compiled
-from penstock.backends.eager.kernels import KERNELS, REGIONS
-from penstock.backends.eager.lower import copied
+from penstock.backends.eager.lower import lower
 from penstock.backends.enumerate.worlds import Worlds
 from penstock.backends.interpret import Interpreter
 from penstock.backends.runtime.table import TableModel
@@ -21,7 +19,9 @@ from penstock.ir.rows import State
 from penstock.ir.standin import StandIn, example_state
 from penstock.ir.state import LENGTH, Register, new_sequence, new_view
 from penstock.ir.trace import Tracer
+from penstock.passes.build import StepGraph
 from penstock.passes.lint import linear, row_wise
+from penstock.passes.plan import Plan
 
 ROWS, WIDTH, VOCAB = 3, 3, 3
 HANDLES = ("seq", "view:t", "reg:x", "reg:y")
@@ -89,7 +89,7 @@ def worlds(graph: fx.Graph, args: list[Any]) -> Any:
 
 RUNNERS: dict[str, Callable[[fx.Graph, list[Any]], Any]] = {
     "interpreted": lambda graph, args: Interpreter().run(graph, args),
-    "generated": lambda graph, args: compiled(copied(graph), KERNELS, REGIONS)(*args),
+    "lowered": lambda graph, args: lower(StepGraph(graph, HANDLES, Plan(()), 4, ()))(*args),
     "enumerated": worlds,
 }
 
