@@ -24,6 +24,7 @@ def export(run: Path, folder: Path) -> PreTrainedModel:
         eos_token_id=model.config.eos_token_id, pad_token_id=model.config.pad_token_id, do_sample=False
     )
     model.save_pretrained(folder)
+    (folder / "model.safetensors").chmod(0o644)  # written for its owner alone; a package must be readable by all
     state = json.loads((found / "state.json").read_text())
     (folder / "training.json").write_text(json.dumps(state, indent=1) + "\n")
     return model
