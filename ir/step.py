@@ -30,6 +30,8 @@ class Step:
     scored: Scored | None = None
     path_states: dict[str, Any] = field(default_factory=dict)
     """Path state by site, by stage name; there once the draft is scored."""
+    fed: set[str] = field(default_factory=set)
+    """Views that have scored the draft."""
     carried: dict[str, Any] = field(default_factory=dict)
     """Per-site values ``[b,sites,...]`` to gather at the last committed site and carry on, by register."""
     length: Any = None
@@ -69,7 +71,13 @@ class Step:
         return field_value if name is None else request_parameter("seq", name)
 
     def score(self, view: str, **options: Any) -> Scored:
-        """The view's logits at every site of the draft, the root fed with it."""
+        """The view's logits at every site of the draft, the root fed with it; a view can be fed them once a step."""
+        if view in self.fed:
+            raise PenstockError(
+                f"two stages score in the view {view}, and not the same rows",
+                fix="give one of them a view of its own, declared under `views:`",
+            )
+        self.fed.add(view)
         scored = self._scored(view, options)
         scored.views[view] = scored.raw
         return scored

@@ -1,11 +1,11 @@
 """AMBEDKAR: of the likeliest next tokens, prefer one that a counterfactual prompt would not have changed."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import torch
 from jaxtyping import Float, Int
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from penstock.dsl.names import ModelName, ViewName
@@ -32,9 +32,11 @@ class Ambedkar(Stage):
     shrinks: ClassVar[bool] = True
 
     model: ModelName
-    """The verifier; its branch on x is the model's own view. The target itself may verify."""
+    """The verifier. The target itself may verify."""
     view: ViewName
-    """The verifier's branch on x': a view of the same model with a prompt of its own."""
+    """Its branch on x': a view of this model with a prompt of its own."""
+    fair: ViewName | None = None
+    """Its branch on x; by default the model's own view."""
     alpha: Annotated[float, Field(ge=0)] | Param = 1.0
     """Weight of D, 1.0 in the authors' code (0.5 to 2 recommended; token-local D is small, at most (p+q) ln(2)/2)."""
     k: Annotated[int, Field(ge=1)] = 5
@@ -49,13 +51,24 @@ class Ambedkar(Stage):
     exempt: tuple[int, ...] = ()
     """Ids that are never penalised; list the end of text here, or it can be penalised into never stopping."""
 
+    @model_validator(mode="after")
+    def _exempt_from_a_penalty(self) -> Self:
+        if self.exempt and self.select == "argmin":
+            raise ValueError("argmin of D selects whatever is exempt from D; leave exempt out, or select by argmax")
+        return self
+
     @property
     def room_a_site(self) -> int:
         """In-step nodes that it appends to its views at every site."""
         return self.k if self.penalty == "after" else 0
 
+    @property
+    def seat(self) -> str:
+        """The name of the view that reads x."""
+        return self.fair or self.model
+
     def views(self) -> dict[str, str]:
-        return {self.model: self.model, self.view: self.model}
+        return {self.seat: self.model, self.view: self.model}
 
     def compose(self, step: Any, logits: Any, stage: str) -> Any:
         tokens, log_p = candidates(logits, self.k)
@@ -64,8 +77,8 @@ class Ambedkar(Stage):
     def moved(self, step: Any, tokens: Any) -> Any:
         """D of the candidates at every site, ``[b,sites,k]``."""
         if self.penalty == "local":
-            return of_candidates(js_shares(step.beside(self.model), step.beside(self.view)), tokens)
-        return js(step.score_more(self.model, tokens), step.score_more(self.view, tokens))
+            return of_candidates(js_shares(step.beside(self.seat), step.beside(self.view)), tokens)
+        return js(step.score_more(self.seat, tokens), step.score_more(self.view, tokens))
 
     def selected(self, logits: Any, tokens: Any, log_p: Any, moved: Any) -> Any:
         """Logits ``[...,v]`` that the selection is drawn from."""

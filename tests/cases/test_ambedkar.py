@@ -10,11 +10,12 @@ from torch import Tensor
 from penstock.backends.enumerate.certify import law_of
 from penstock.backends.enumerate.law import total_variation
 from penstock.dsl.stage import Stage
+from penstock.ir.errors import PenstockError
 from penstock.ir.host import Feed
 from penstock.ir.op import op
 from penstock.ir.ops.divergence import js_shares
 from penstock.ir.state import View
-from penstock.library import Ambedkar, ModelDrafter, ModelVerifier, Repetition, Temperature, ToyGrammar
+from penstock.library import Ambedkar, EntropyAdaptive, ModelDrafter, ModelVerifier, Repetition, Temperature, ToyGrammar
 from penstock.library.steer import ambedkar
 from penstock.passes.order import elaborate
 from penstock.testing import certify_stages, decode_stages, small_world
@@ -54,6 +55,20 @@ def test_exact_with_any_draft(stages, small):
 def test_exact_where_one_candidate_is_selected(fields):
     certificate = certify_stages((TREE, TARGET, steered(**fields)), limit=4, batch=2, **SWAPPED)
     assert certificate.holds and len(certificate.found.law) == 1, certificate.report()
+
+
+BESIDE = EntropyAdaptive(models=("t", "v"), tau=1.0, window=2, d_min=1)
+
+
+def test_exact_beside_models_that_take_turns():
+    stages = (CHAIN, BESIDE, steered(fair="fair", penalty="after"), Repetition(alpha=1.3))
+    certificate = certify_stages(stages, limit=4, batch=2, **SWAPPED)
+    assert certificate.holds and not certificate.not_exercised, certificate.report()
+
+
+def test_a_view_that_some_rows_have_scored_in_is_not_fed_again():
+    with pytest.raises(PenstockError, match="two stages score in the view v"):
+        certify_stages((CHAIN, BESIDE, steered()), **SWAPPED)
 
 
 def law_and_truth(stage: Ambedkar, limit: int = 3) -> tuple[Any, Any]:

@@ -91,6 +91,8 @@ def test_an_exempt_token_is_not_penalised():
     logits, fair, swapped = torch.tensor([[2.0, 1.0]]), torch.tensor([[4.0, 0.0]]), torch.tensor([[0.0, 4.0]])
     assert chosen(steered(alpha=100.0, k=2, exempt=(0,)), logits, fair, swapped).tolist() == [0]
     assert chosen(steered(alpha=100.0, k=2, exempt=(1,)), logits, fair, swapped).tolist() == [1]
+    with pytest.raises(ValueError, match="argmin of D selects whatever is exempt"):
+        steered(select="argmin", exempt=(0,))
 
 
 def decoded(stages, models, prompts, others, limit, run=lower):
