@@ -40,6 +40,11 @@ class Sequence(Rows):
     def live(self) -> Tensor:
         return self.status == RUNNING
 
+    @property
+    def line(self) -> Tensor:
+        """int64 ``[b,t]``: the ids that views of the row read, where they have no vectors of their own."""
+        return self.tokens
+
 
 @dataclass
 class View(Rows):

@@ -30,6 +30,7 @@ from penstock.ir.walk import walk
 from penstock.passes.buckets import Bucket, bucket_of, decision_of
 from penstock.passes.canvas import canvas_graph, is_canvas
 from penstock.passes.capabilities import check_capabilities
+from penstock.passes.frontier import frontier_graph, is_frontier
 from penstock.passes.plan import Placed, Plan
 
 
@@ -65,6 +66,8 @@ def build(
     check_capabilities(plan, views)
     if is_canvas(p.stage for p in plan.scorers):
         return StepGraph(*canvas_graph(plan, views, eos), plan, 0, eos)
+    if is_frontier(p.stage for p in plan.scorers):
+        return StepGraph(*frontier_graph(plan, views, eos), plan, 0, eos)
     room = room_of(plan)
     example = example_state(dict(views), room, params) | registers_of(
         plan, [[1] * (1 + r % 3) for r in range(EXAMPLE_ROWS)], vocab

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from penstock.passes.canvas import canvas_phases, is_canvas
+from penstock.passes.frontier import frontier_phases, is_frontier
 from penstock.passes.hoist_masks import hoist_masks
 from penstock.passes.mirror import mirror
 from penstock.passes.phases import phases
@@ -21,6 +22,8 @@ def elaborate(stages: Sequence[Any]) -> Plan:
     """A pipeline's stages as the plan of one step."""
     if is_canvas(stages):
         return canvas_phases(stages)
+    if is_frontier(stages):
+        return frontier_phases(stages)
     plan = phases(stages)
     for run in ELABORATION:
         plan = run(plan)

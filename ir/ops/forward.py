@@ -93,7 +93,7 @@ def text_ids(view: View, seq: Sequence, index: Tensor) -> Tensor:
     """Token ids of a view's text at each index ``[b,n]``."""
     suffix = index - view.prefix_length[:, None]
     before = view.prefix.gather(1, index.clamp(max=view.prefix.shape[1] - 1))
-    after = seq.tokens.gather(1, suffix.clamp(0, seq.tokens.shape[1] - 1))
+    after = seq.line.gather(1, suffix.clamp(0, seq.line.shape[1] - 1))
     return torch.where(suffix < 0, before, after)
 
 

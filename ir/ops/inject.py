@@ -20,7 +20,7 @@ def inject(
     """
     if vector.shape[-1] != view.model.width:
         raise ValueError(f"a vector of {vector.shape[-1]} is no input of {view.model.name}, which is {view.model.width} wide")
-    view.allow_overrides(seq.tokens.shape[1])
+    view.allow_overrides(seq.line.shape[1])
     assert view.override is not None and view.overridden is not None
     row = live.nonzero()[:, 0]
     view.cached = torch.where(live, torch.minimum(view.cached, view.prefix_length + where), view.cached)
