@@ -57,6 +57,12 @@ class Ambedkar(Stage):
             raise ValueError("argmin of D selects whatever is exempt from D; leave exempt out, or select by argmax")
         return self
 
+    @model_validator(mode="after")
+    def _two_branches(self) -> Self:
+        if self.view == self.seat:
+            raise ValueError(f"both branches are the view {self.view}, so nothing can move; name a counterfactual view")
+        return self
+
     @property
     def room_a_site(self) -> int:
         """In-step nodes that it appends to its views at every site."""

@@ -6,6 +6,7 @@ from functools import cache
 import pytest
 import torch
 from ambedkar_oracle import Method, js, probabilities, share
+from pydantic import ValidationError
 from whole_transformers import Whole, weights
 
 from penstock.backends.eager.lower import lower
@@ -211,3 +212,8 @@ def test_the_defaults_are_the_authors():
     assert (stage.alpha, stage.k, stage.penalty, stage.select) == (1.0, 5, "local", "argmax")
     assert stage.views() == {"v": "v", "swapped": "v"} and stage.room_a_site == 0
     assert steered(penalty="after", k=3).room_a_site == 3
+
+
+def test_one_view_for_both_branches_is_refused():
+    with pytest.raises(ValidationError, match="both branches are the view fair"):
+        Ambedkar(model="fair", view="fair")
