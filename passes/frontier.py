@@ -27,7 +27,7 @@ from penstock.passes.plan import Placed, Plan
 
 def is_frontier(stages: Iterable[Any]) -> bool:
     """Whether these stages decode a frontier: one of them extends several hypotheses."""
-    return any(hasattr(part, "candidates") for stage in stages for part in stage.parts())
+    return any(hasattr(part, "extend_group") for stage in stages for part in stage.parts())
 
 
 def frontier_phases(stages: Sequence[Any]) -> Plan:
@@ -89,7 +89,7 @@ def trace_frontier(step: Step, plan: Plan, eos: tuple[int, ...]) -> None:
     (search,) = plan.scorers
     traced, width = step.tracer, search.stage.width
     with traced.stage_of(search.name, search.source):
-        token, log_f = search.stage.candidates(step, search.name)
+        token, log_f = search.stage.extend_group(step, search.name)
     if plan.accepted:
         log_f = composed(step, plan, spread(log_f, token, step.vocab))
         token = all_tokens(log_f)

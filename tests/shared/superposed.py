@@ -103,7 +103,7 @@ class Superposed(Stage):
     def views(self) -> dict[str, str]:
         return {self.seat: self.model}
 
-    def candidates(self, step: Any, stage: str) -> tuple[Any, Any]:
+    def extend_group(self, step: Any, stage: str) -> tuple[Any, Any]:
         """Tokens ``[b,c]`` with ``log p_f [b,k,c]``: one forward for all hypotheses."""
         logits, _ = step.forward(self.seat)
         token, log_p = likeliest(scale(at_root(logits), self.tau), self.keep)
