@@ -31,6 +31,12 @@ def decision_of(plan: Plan) -> str | None:
     return f"reg:{found[0].stage.decision}" if found else None
 
 
+def buckets(plan: Plan) -> Plan:
+    """Notes that the step is one of several, where a stage decides what the next one looks like."""
+    handle = decision_of(plan)
+    return plan if handle is None else plan.but(f"buckets: one graph for each value of {handle}, which a step sets for the next")
+
+
 def bucket_of(register: Any, live: Tensor) -> Bucket:
     """What the first running row's Decision names; rows that joined since may have another, and follow from the next step on."""
     return tuple(register.value[int(live.long().argmax())].tolist())

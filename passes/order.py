@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from penstock.passes.buckets import buckets
 from penstock.passes.canvas import canvas_phases, is_canvas
 from penstock.passes.frontier import frontier_phases, is_frontier
 from penstock.passes.hoist_masks import hoist_masks
@@ -15,6 +16,7 @@ ELABORATION: tuple[Callable[[Plan], Plan], ...] = (
     hoist_masks,  # before mirror, so that the drafter follows the acceptor's order
     mirror,
     sink_accept,
+    buckets,
 )
 
 

@@ -1,6 +1,7 @@
 """Case: DEL and LayerSkip are lossless: lower layers draft and upper layers verify in one view, each column once a layer."""
 
 import copy
+from typing import ClassVar
 
 import pytest
 import torch
@@ -44,6 +45,21 @@ def test_every_bucket_is_among_the_worlds(monkeypatch):
     monkeypatch.setattr(enumerated, "in_buckets", lambda *given: [met.add(b) or (b, rows) for b, rows in split(*given)])
     assert certified(DEL).holds
     assert met - {None} == {(1, 0), (1, 1), (1, 2), (2, 2)}
+
+
+class Second(Temperature):
+    """A transform that decides too."""
+
+    decision: ClassVar[str] = "second"
+
+
+def test_the_plan_says_that_there_are_several_graphs():
+    assert (
+        elaborate([DEL, TARGET]).notes[-1]
+        == "buckets: one graph for each value of reg:del.choice, which a step sets for the next"
+    )
+    with pytest.raises(PenstockError, match="both decide what the next step looks like"):
+        elaborate([DEL, TARGET, Second()])
 
 
 def decoder(drafter, model, run=lower):
