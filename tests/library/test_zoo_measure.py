@@ -1,11 +1,14 @@
 """The figures of the zoo's card mean what they say."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from penstock.library.zoo import measure, tokenizer_path
-from penstock.library.zoo.data import prose
+from penstock.library.zoo.data import functions, prose
+from penstock.library.zoo.data.draw import Draw
 from penstock.library.zoo.train.evaluate import bits_per_byte
 
 
@@ -54,6 +57,15 @@ def test_calls_of_a_greedy_chain_of_four(same, calls):
 def test_the_answer_is_what_stands_between_its_markers():
     assert measure.answer("<|think|>1 + 1 = 2<|/think|><|answer|>2<|/answer|><|end|>") == "2"
     assert measure.answer("<|answer|>2<|end|>") == ""
+
+
+def test_a_function_is_right_by_its_definition_and_all_else_by_the_whole_answer():
+    made = functions.example(Draw(0, "pairs", 0))
+    other = replace(made, answer=made.answer.partition("\n\nassert")[0] + "\n\nassert True")
+    assert measure.right(made, made.reply_text()) and measure.right(made, other.reply_text())
+    assert not measure.right(made, made.reply_text().replace("def ", "def x"))
+    record = replace(made, kind="record")
+    assert measure.right(record, record.reply_text()) and not measure.right(record, other.reply_text())
 
 
 def test_prose_never_crosses_its_split(tmp_path):
