@@ -1,47 +1,37 @@
 """Which ops and regions the eager backend replaces on the host; everything else runs its meaning."""
 
-from collections.abc import Callable
-from typing import Any
+from functools import partial
 
-import torch
-from torch import Tensor
-
-from penstock.backends.eager import forward as host
-from penstock.backends.eager.generate import RegionKernel
-from penstock.backends.eager.walk import largest as blocked_largest
+from penstock.backends.eager import bookkeeping, forward, race, shaping, state
+from penstock.backends.eager.generate import Kernels, RegionKernels
+from penstock.backends.eager.places import kernel
+from penstock.backends.eager.rules import COINS, RULES
 from penstock.backends.eager.walk import walk
-from penstock.ir.op import Op
-from penstock.ir.ops.forward import forward, keep
-from penstock.ir.ops.random import largest
-from penstock.ir.ops.sequence import append
-from penstock.ir.ops.tree import sites
+from penstock.ir import draft
+from penstock.ir.ops import forward as forwards, logits, random, rows, sequence, tree
 
-
-def largest_at(logits: Tensor, tip: int) -> Tensor:
-    """`largest` by block maxima."""
-    return blocked_largest(logits[:, tip])
-
-
-def sites_of_lists(parent: Tensor, token: Tensor) -> tuple[Tensor, Tensor]:
-    """`tree.sites` by dictionaries: a draft is a few dozen nodes."""
-    site, rank = [], []
-    for parents, tokens in zip(parent.tolist(), token.tolist(), strict=True):
-        first: dict[tuple[int, int], int] = {}
-        born: dict[int, int] = {}
-        site.append([first.setdefault(pair, i + 1) for i, pair in enumerate(zip(parents, tokens, strict=True))])
-        ranks = []
-        for p in parents:
-            ranks.append(born.get(p, 0))
-            born[p] = ranks[-1] + 1
-        rank.append(ranks)
-    return torch.tensor(site), torch.tensor(rank)
-
-
-KERNELS: dict[Op, Callable[..., Any]] = {
-    forward: host.forward,
-    keep: host.keep,
-    append: host.append,
-    largest: largest_at,
-    sites: sites_of_lists,
+KERNELS: Kernels = {
+    forwards.forward: (kernel(forward.forward),),
+    forwards.keep: (kernel(state.keep),),
+    sequence.look: (kernel(state.look),),
+    sequence.append: (kernel(state.append),),
+    random.race: (kernel(race.race),),
+    random.largest: (kernel(race.largest),),
+    logits.scale: (kernel(shaping.scale),),
+    logits.top_ids: (kernel(race.top_ids),),
+    draft.stacked: (kernel(bookkeeping.stacked),),
+    draft.repeated: (kernel(bookkeeping.repeated_numbers), kernel(bookkeeping.repeated_columns)),
+    draft.last_columns: (kernel(bookkeeping.last_columns),),
+    draft.tip_parents: (kernel(bookkeeping.tip_parents),),
+    draft.canonical_tip: (kernel(bookkeeping.canonical_tip),),
+    draft.chain_sites: (kernel(bookkeeping.chain_sites),),
+    draft.every: (kernel(bookkeeping.every),),
+    rows.join: (kernel(bookkeeping.join_numbers), kernel(bookkeeping.join_columns)),
+    rows.at_each: (kernel(bookkeeping.at_each),),
+    tree.sites: (kernel(bookkeeping.sites),),
+    tree.reached_by: (kernel(bookkeeping.reached_by),),
+    tree.tip_row: (kernel(bookkeeping.tip_row),),
 }
-REGIONS: dict[str, RegionKernel] = {"walk": walk}
+"""By op, the first kernel that fits a call's types."""
+
+REGIONS: RegionKernels = {"walk": partial(walk, rules=RULES, coins=COINS)}

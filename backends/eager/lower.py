@@ -6,11 +6,13 @@ from torch import fx
 
 from penstock.backends.eager.generate import Step, compiled
 from penstock.backends.eager.kernels import KERNELS, REGIONS
+from penstock.backends.eager.lazy import by_site
 from penstock.ir.region import Region
 from penstock.passes.buckets import by_bucket
 from penstock.passes.build import StepGraph
 from penstock.passes.dead_code import dead_code
 from penstock.passes.greedy_selection import greedy_selection
+from penstock.passes.same_ranking import same_ranking
 
 
 def lower(step: StepGraph) -> Step:
@@ -22,9 +24,10 @@ def lowered(step: StepGraph) -> Step:
     """The step of one bucket."""
     graph = copied(step.graph)
     greedy_selection(graph)
-    shorten(graph)
+    same_ranking(graph)
+    place_regions(graph)
     dead_code(graph)
-    return compiled(graph, KERNELS, REGIONS)
+    return compiled(graph, KERNELS)
 
 
 def copied(graph: fx.Graph) -> fx.Graph:
@@ -35,7 +38,7 @@ def copied(graph: fx.Graph) -> fx.Graph:
 def with_values(graph: fx.Graph) -> tuple[fx.Graph, dict[fx.Node, Any]]:
     """`copied`, and the copy of every node."""
     new, values = fx.Graph(), dict[fx.Node, Any]()
-    new.output(new.graph_copy(graph, values))  # type: ignore[arg-type]
+    new.output(new.graph_copy(graph, values))
     for node in new.nodes:
         if isinstance(node.target, Region):
             region, (inner, moved) = node.target, with_values(node.target.graph)
@@ -44,9 +47,14 @@ def with_values(graph: fx.Graph) -> tuple[fx.Graph, dict[fx.Node, Any]]:
     return new, values
 
 
-def shorten(graph: fx.Graph) -> None:
-    """A region with a kernel of its own reads its named captures only."""
+def place_regions(graph: fx.Graph) -> None:
+    """A region with a kernel of its own becomes that kernel, which reads what it names of the region's named captures."""
     for node in graph.nodes:
-        if isinstance(node.target, Region) and node.target.data["label"] in REGIONS:
-            count, named = len(node.target.carried), len(node.target.data["given"])
-            node.args = (*[None] * count, *node.args[count : count + named])
+        region = node.target
+        if isinstance(region, Region) and region.data["label"] in REGIONS:
+            count, names = len(region.carried), region.data["given"]
+            given = dict(zip(names, node.args[count : count + len(names)], strict=True))
+            node.target = REGIONS[region.data["label"]](region)
+            with graph.inserting_before(node):
+                given["composed"] = by_site(given["composed"], KERNELS)
+            node.args, node.kwargs = (), {name: value for name, value in given.items() if name in node.target.takes}

@@ -49,14 +49,17 @@ def kseq_plan(
     low, high = torch.ones_like(k), k.clone()
 
     def beta(rho: Tensor) -> Tensor:
-        return torch.minimum(d, t / rho[:, None]).sum(-1)
+        return torch.minimum(d, t / rho[:, None]).sum(-1).clamp(max=1)
+
+    def accepted(beta: Tensor) -> Tensor:  # 1 - (1 - beta)^k, also where beta is too small for that
+        return -torch.expm1(k * torch.log1p(-beta))
 
     for _ in range(60 if bool((k > 1).any()) else 0):
         middle = (low + high) / 2
-        short = 1 - (1 - beta(middle)) ** k > middle * beta(middle)
+        short = accepted(beta(middle)) > middle * beta(middle)
         low, high = torch.where(short, middle, low), torch.where(short, high, middle)
     mass = beta(high)
-    share = (1 - (1 - mass) ** k) / mass.clamp(min=torch.finfo(t.dtype).tiny)
+    share = accepted(mass) / mass.clamp(min=torch.finfo(t.dtype).tiny)
     owed = (t - torch.minimum(d, t / high[:, None]) * share[:, None]).clamp(min=0)
     owed = torch.where((count > 0)[:, None] & (owed.sum(-1, keepdim=True) > TINY), owed, t)
     return high, owed

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 import torch
 
-from penstock.backends.eager import walk as host_walk
+from penstock.backends.eager import race as host_race, walk as host_walk
 from penstock.backends.eager.lower import lower
 from penstock.backends.runtime import prefill as prefilling
 from penstock.backends.runtime.runner import Decoder, Request, read
@@ -82,7 +82,7 @@ def test_no_address_is_read_twice_on_the_host(rule, monkeypatch):
         seen.update([noise.address(key, stage, purpose, coordinates)])
         return noise.address(key, stage, purpose, coordinates)
 
-    for module in (host_walk, random_ops):
+    for module in (host_walk, host_race, random_ops):
         for name, spy in (("addresses", recording_words), ("address", recording_word)):
             if hasattr(module, name):
                 monkeypatch.setattr(module, name, spy)

@@ -1,0 +1,76 @@
+"""The bookkeeping of drafts on lists: a few dozen small numbers a row, and distributions by column that are never copied."""
+
+import numpy as np
+from torch import Tensor
+
+from penstock.backends.eager.places import Columns, Numbers, from_numbers
+from penstock.ir.ops.rows import at_each as at_each_op
+
+
+def stacked(*tokens: Numbers) -> Numbers:
+    return [list(row) for row in zip(*tokens, strict=True)]
+
+
+def join_numbers(*parts: Numbers) -> Numbers:
+    return [[x for part in row for x in part] for row in zip(*parts, strict=True)]
+
+
+def join_columns(*parts: Columns) -> Columns:
+    return [column for part in parts for column in part]
+
+
+def repeated_numbers(values: Numbers, each: int) -> Numbers:
+    return [[x for x in row for _ in range(each)] for row in values]
+
+
+def repeated_columns(values: Columns, each: int) -> Columns:
+    return [column for column in values for _ in range(each)]
+
+
+def last_columns(values: Numbers, count: int) -> Numbers:
+    return [row[-count:] for row in values]
+
+
+def tip_parents(token: Numbers, site: int) -> Numbers:
+    return [[site] * len(row) for row in token]
+
+
+def tip_row(q: Columns, tip: int) -> Tensor:
+    column: Tensor = q[tip]
+    return column
+
+
+def canonical_tip(tip_sites: Numbers, first: int) -> Numbers:
+    return [[site - 1 - first for site in row] for row in tip_sites]
+
+
+def at_each(values: Tensor, index: Numbers) -> Tensor:
+    """Mostly every site is its own, and nothing moves."""
+    if all(row == list(range(values.shape[1])) for row in index):
+        return values
+    return at_each_op.meaning(values, from_numbers(index, np.int64))  # type: ignore[no-any-return]
+
+
+def chain_sites(token: Numbers) -> tuple[Numbers, Numbers]:
+    return [list(range(1, len(row) + 1)) for row in token], [[0] * len(row) for row in token]
+
+
+def every(token: Numbers) -> Numbers:
+    return [[True] * len(row) for row in token]
+
+
+def reached_by(token: Numbers, ids: tuple[int, ...]) -> Numbers:
+    return [[False, *(t in ids for t in row)] for row in token]
+
+
+def sites(parent: Numbers, token: Numbers) -> tuple[Numbers, Numbers]:
+    site, rank = list[list[int]](), list[list[int]]()
+    for parents, tokens in zip(parent, token, strict=True):
+        first: dict[tuple[int, int], int] = {}
+        born: dict[int, int] = {}
+        site.append([first.setdefault(pair, i + 1) for i, pair in enumerate(zip(parents, tokens, strict=True))])
+        rank.append([])
+        for p in parents:
+            rank[-1].append(born.get(p, 0))
+            born[p] = rank[-1][-1] + 1
+    return site, rank

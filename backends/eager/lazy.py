@@ -1,0 +1,100 @@
+"""Sites are composed when they are read: what shapes a site's logits by that site alone runs for the one that is asked for.
+
+A walk reads a few sites of a draft. Ops that say so in their types (``*B``: any leading dimensions, each entry by itself) need
+not run on the others, and a stage's plain torch, written for one site, runs as it is written.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, fx
+from torch.utils import _pytree as pytree
+
+from penstock.backends.eager.generate import Kernels, compiled
+from penstock.ir.lift import atomic
+from penstock.ir.op import Op
+
+Site = Callable[[int, int], Tensor]
+"""The logits ``[v]`` of a row and a site."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sites:
+    """A node's target: what it is given by row or by row and site, as a `Site`."""
+
+    run: Callable[..., tuple[Tensor, ...]] | None
+    """None where nothing is left to do."""
+    pick: tuple[Callable[[Any, int, int], Any], ...]
+    """How an input is read at a row and a site."""
+
+    __name__ = "sites"
+
+    def __call__(self, *values: Any) -> Site:
+        if self.run is None:
+            (value,) = values
+            return lambda b, s: value[b, s]
+        inputs, run = tuple(zip(self.pick, values, strict=True)), self.run
+        return lambda b, s: run(*[pick(value, b, s) for pick, value in inputs])[0]
+
+
+def by_site(composed: fx.Node, kernels: Kernels) -> fx.Node:
+    """A new node that gives ``composed`` site by site; what only it reads is dead from then on."""
+    late = deferred(composed)
+    inputs = list(dict.fromkeys(used for node in late for used in node.all_input_nodes if used not in late)) or [composed]
+    inner = fx.Graph()
+    picks = {node: pick_of(node.meta["example"]) for node in inputs}
+    values = {node: inner.placeholder(node.name) for node in inputs}
+    for node in late:
+        values[node] = inner.node_copy(node, values.__getitem__)
+        if node.target is atomic:
+            values[node].target = alone
+    for node, value in values.items():
+        value.meta["example"] = picks.get(node, at_site)(node.meta["example"], 0, 0)
+    inner.output((values[composed],))
+    run = compiled(inner, kernels) if late else None
+    return composed.graph.call_function(Sites(run, tuple(picks.values())), tuple(inputs))
+
+
+def deferred(composed: fx.Node) -> list[fx.Node]:
+    """The nodes that may wait until a site is read, in order: nobody but each other and the walk reads them."""
+    late = {composed} if sitewise(composed, composed) else set()
+    for node in reversed(list(composed.graph.nodes)):
+        if node not in late and node.users and set(node.users) <= late and sitewise(node, composed):
+            late.add(node)
+    return [node for node in composed.graph.nodes if node in late]
+
+
+def sitewise(node: fx.Node, composed: fx.Node) -> bool:
+    """Whether an op acts on each site by itself, and every tensor it reads is by row, or by row and site."""
+    if not isinstance(node.target, Op) or not (node.target is atomic or says_any_lead(node.target)):
+        return False
+    lead = composed.meta["example"].shape[:2]
+    leaves = [leaf for used in node.all_input_nodes for leaf in pytree.tree_leaves(used.meta["example"])]
+    return all(isinstance(x, Tensor) and (x.shape[:2] == lead or x.shape == lead[:1]) for x in leaves)
+
+
+def says_any_lead(op: Op) -> bool:
+    """Whether the op's result has the leading dimensions of what it is given, whatever they are."""
+    dims: str = getattr(op.meaning.__annotations__.get("return"), "dim_str", "")
+    return op.category == "tensor" and dims.startswith("*")
+
+
+def alone(stage: Any, method: str, *args: Any) -> Any:
+    """`atomic` at one site: the stage's own method, as written."""
+    return getattr(stage, method)(*args)
+
+
+def pick_of(example: Any) -> Callable[[Any, int, int], Any]:
+    """How to read a value at one row and site, by the example it was typed on."""
+    if not isinstance(example, Tensor):
+        return lambda value, b, s: pytree.tree_map(lambda x: x[b, s], value)
+    return at_site if example.dim() > 1 else at_row
+
+
+def at_site(value: Tensor, b: int, s: int) -> Tensor:
+    return value[b, s]
+
+
+def at_row(value: Tensor, b: int, s: int) -> Tensor:
+    return value[b]

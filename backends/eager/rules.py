@@ -1,0 +1,93 @@
+"""What each acceptance rule selects at one site, on the host."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from penstock.backends.eager.walk import Choose, Walk
+from penstock.ir.ops.accept import TINY
+
+
+def greedy(walk: Walk, b: int, d: int, logits: Tensor, kids: list[int]) -> int:
+    """Target and draft are one-hot: every rule keeps the argmax."""
+    return walk.greedy(b, logits)
+
+
+def match(walk: Walk, b: int, d: int, logits: Tensor, kids: list[int]) -> int:
+    """`Match`: one draw from the target."""
+    return walk.select(b, d, logits.softmax(-1), logits)
+
+
+def kseq(walk: Walk, b: int, d: int, logits: Tensor, kids: list[int]) -> int:
+    """`KSeq`: coins against the deflated ratio, then what is owed."""
+    target = logits.softmax(-1)
+    if not kids:
+        return walk.select(b, d, target, logits)
+    draft: Tensor = walk.q[kids[0]][b]
+    rho = deflation(target, draft, len(kids)) if len(kids) > 1 else 1.0
+    t, q = target.numpy(), draft.numpy()
+    for i in kids:
+        x = walk.token[b][i]
+        p = float(t[x])
+        if p > 0 and walk.coin(b, d, i, min(1.0, p / (rho * float(q[x])))):
+            return int(x)
+    return walk.select(b, d, owed(target, draft, rho, len(kids)), logits)
+
+
+def owed(target: Tensor, draft: Tensor, rho: float, count: int) -> Tensor:
+    """What ``count`` refused children leave of the target; the target itself where nothing is owed."""
+    if count == 1:
+        rest = (target - draft).clamp_(min=0)
+    else:
+        taken = torch.minimum(draft, target / rho)
+        mass = min(float(taken.sum()), 1.0)
+        share = accepted(mass, count) / max(mass, torch.finfo(target.dtype).tiny)
+        rest = target.sub(taken, alpha=share).clamp_(min=0)
+    return rest if float(rest.sum()) > TINY else target
+
+
+def deflation(target: Tensor, draft: Tensor, count: int) -> float:
+    """The rho of `kseq_plan`, from above: Illinois steps to where its bisection ends."""
+
+    def excess(rho: float) -> float:
+        mass = min(float(torch.minimum(draft, target / rho).sum()), 1.0)
+        return accepted(mass, count) - rho * mass
+
+    low, high = 1.0, float(count)
+    above, below, side = excess(low), excess(high), 0
+    while high - low > 1e-7 * high and above > 0 > below:
+        middle = high - below * (high - low) / (below - above)
+        found = excess(middle)
+        if found > 0:
+            low, above, below, side = middle, found, below / 2 if side < 0 else below, -1
+        else:
+            high, below, above, side = middle, found, above / 2 if side > 0 else above, 1
+    return high if above > 0 else low
+
+
+def accepted(mass: float, count: int) -> float:
+    """That one of ``count`` tries hits: ``1 - (1 - mass)^count``, also where the mass is too small for that."""
+    return -math.expm1(count * math.log1p(-mass)) if mass < 1 else 1.0
+
+
+def recursive(walk: Walk, b: int, d: int, logits: Tensor, kids: list[int]) -> int:
+    """`Recursive`: owe what the draft took, then shrink the draft, child after child."""
+    target = logits.softmax(-1)
+    draft: Tensor = walk.q[kids[0]][b].clone() if kids else target
+    for i in kids:
+        x = walk.token[b][i]
+        p = float(target[x])
+        if p > 0 and walk.coin(b, d, i, min(1.0, p / float(draft[x]))):
+            return int(x)
+        rest = (target - draft).clamp_(min=0)
+        total = rest.sum()
+        target = rest / total if float(total) > TINY else target
+        draft[x] = 0
+        left = draft.sum()
+        draft = draft / left if float(left) > 0 else draft
+    return walk.select(b, d, target, logits)
+
+
+RULES: dict[str, Choose] = {"greedy": greedy, "kseq": kseq, "match": match, "recursive": recursive}
+COINS = frozenset({"kseq", "recursive"})

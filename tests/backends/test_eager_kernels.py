@@ -1,0 +1,245 @@
+"""Every kernel of the host gives what its op means, and values are converted where kernels that disagree meet."""
+
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, fx
+from torch.utils import _pytree as pytree
+
+from penstock.backends.eager import race as host
+from penstock.backends.eager.generate import compiled
+from penstock.backends.eager.kernels import KERNELS
+from penstock.backends.eager.places import Columns, Kernel, Numbers, kernel
+from penstock.backends.eager.rules import deflation, owed
+from penstock.backends.runtime.table import TableModel
+from penstock.ir import draft
+from penstock.ir.noise import addresses, exponentials
+from penstock.ir.op import Op, op
+from penstock.ir.ops import forward, logits, random, rows, sequence, tree
+from penstock.ir.ops.accept import kseq_plan
+from penstock.ir.rows import take
+from penstock.ir.state import EOS, Sequence, View, new_sequence, new_view
+
+V = 50
+
+
+def floats(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed)) * 3
+
+
+def ints(*shape: int, below: int = V) -> Tensor:
+    return torch.randint(0, below, shape, generator=torch.Generator().manual_seed(1))
+
+
+PARENT, TOKEN = torch.tensor([[0, 0, 1, 1, 2], [0, 0, 1, 2, 2]]), torch.tensor([[4, 4, 5, 6, 5], [7, 8, 9, 3, 3]])
+LIVE, KEY, STEPS = torch.tensor([True, True]), torch.tensor([3, 2**61 + 5]), torch.tensor([0, 6])
+CUT = torch.full((2, 3, V), -torch.inf).index_fill(2, torch.tensor([4, 9]), 1.0)
+ONE, TWO = "at one tip", "at two tips"
+CASES: list[tuple[Op, tuple[Any, ...], dict[str, Any]]] = [
+    (draft.stacked, (ints(2), ints(2)), {}),
+    (draft.repeated, (ints(2, 3), 2), {}),
+    (draft.repeated, (floats(2, 3, V), 2), {}),
+    (draft.last_columns, (ints(2, 4), 2), {}),
+    (draft.tip_parents, (ints(2, 3), 5), {}),
+    (draft.canonical_tip, (ints(2, 3), 2), {}),
+    (draft.chain_sites, (ints(2, 4),), {}),
+    (draft.every, (ints(2, 3),), {}),
+    (rows.join, (ints(2, 1), ints(2, 3)), {}),
+    (rows.join, (floats(2, 1, V), floats(2, 3, V)), {}),
+    (rows.at_each, (floats(2, 3, V), torch.tensor([[0, 1, 2], [0, 1, 2]])), {}),
+    (rows.at_each, (floats(2, 3, V), torch.tensor([[0, 0, 2], [0, 1, 1]])), {}),
+    (tree.sites, (PARENT, TOKEN), {}),
+    (tree.reached_by, (TOKEN, (4, 3)), {}),
+    (tree.tip_row, (floats(2, 3, V), 1), {}),
+    (logits.scale, (floats(2, 3, V), 0.8), {}),
+    (logits.scale, (floats(2, 3, V).double(), 0.7), {}),
+    (logits.scale, (floats(2, 3, V), 0.0), {}),
+    (logits.scale, (floats(2, 3, V), torch.tensor([0.0, 1.3])), {}),
+    (logits.top_ids, (floats(2, 3, V), None, 1), {}),
+    (logits.top_ids, (floats(2, 3, V).round(), None, 7), {}),
+    (logits.top_ids, (floats(2, 3, V), floats(2, 3, V, seed=1).round(), 5), {}),
+    (logits.top_ids, (floats(2, 3, V).round(), logits.scale(floats(2, 3, V), 0.0), 4), {}),
+    (logits.top_ids, (CUT, None, 4), {}),
+    (logits.top_ids, (floats(2, 3, V), CUT, 4), {}),
+    (random.largest, (floats(2, 3, V), 1), {}),
+    (random.largest, (floats(2, 3, V).round(), 2), {}),
+    (random.race, (floats(2, V).softmax(-1), KEY, "s", "draft", (STEPS, 1, 0)), {"live": LIVE}),
+    (random.race, (floats(2, 40_000).double().softmax(-1), KEY, "s", "select", (STEPS,)), {"live": LIVE}),
+    (random.race, (CUT[:, 0].softmax(-1), KEY, "s", "draft", (STEPS, 1, 0)), {"live": LIVE}),
+]
+STATEFUL = {forward.forward, forward.keep, sequence.append, sequence.look}
+
+
+def as_wanted(kernel: Kernel, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """A kernel called with tensors, each put where it wants it, and its results as tensors."""
+    bound = kernel.signature.bind(*args, **kwargs)
+    for name, value in bound.arguments.items():
+        put = {"numbers": Tensor.tolist, "columns": lambda x: x.unbind(1), "tensor": lambda x: x}[kernel.place(name)]
+        bound.arguments[name] = pytree.tree_map(lambda x, put=put: put(x) if isinstance(x, Tensor) else x, value)
+    out = kernel.run(*bound.args, **bound.kwargs)
+    back = {"numbers": torch.tensor, "columns": lambda x: torch.stack(tuple(x), 1), "tensor": lambda x: x}
+    results = out if len(kernel.gives) > 1 else (out,)
+    found = tuple(back[place](value) for place, value in zip(kernel.gives, results, strict=True))
+    return found if len(found) > 1 else found[0]
+
+
+def fitting(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Kernel:
+    """The kernel that generated code would call for these types."""
+    graph = fx.Graph()
+
+    def node(value: Any) -> Any:
+        if not isinstance(value, Tensor):
+            return value
+        made = graph.placeholder("x")
+        made.meta["example"] = value
+        return made
+
+    call = graph.call_function(op, pytree.tree_map(node, args), pytree.tree_map(node, kwargs))
+    return next(k for k in KERNELS[op] if k.fits(call))
+
+
+@pytest.mark.parametrize("op, args, kwargs", CASES, ids=lambda x: repr(x) if isinstance(x, Op) else "")
+def test_a_kernel_gives_what_its_op_means(op, args, kwargs):
+    torch.testing.assert_close(as_wanted(fitting(op, args, kwargs), args, kwargs), op.meaning(*args, **kwargs), rtol=0, atol=0)
+
+
+def test_every_kernel_has_a_case():
+    assert {op for op, _, _ in CASES} | STATEFUL == set(KERNELS)
+
+
+# --- noise ---------------------------------------------------------------------------------------------------------
+def test_the_host_has_the_very_bits_of_the_noise():
+    words = addresses(torch.arange(9), "s", "select", (torch.arange(9) * 5,))
+    for word, row in zip(words.tolist(), exponentials(words, 1000), strict=True):
+        assert torch.equal(-host.negated(host.token_words(1000), word), row)
+
+
+def test_a_row_that_is_not_live_draws_nothing(monkeypatch):
+    words: list[int] = []
+    monkeypatch.setattr(host, "winner", lambda weights, word: words.append(word) or 1)
+    assert host.race(floats(2, V).softmax(-1), [1, 2], "s", "draft", ([0, 0], 1), live=[False, True]) == [0, 1]
+    assert len(words) == 1
+
+
+# --- K-SEQ ---------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("count", [2, 3, 4, 16])
+@pytest.mark.parametrize("sharp", [0.3, 2.0, 9.0])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_deflation_is_that_of_the_plan_and_the_rest_is_never_negative(count, sharp, dtype):
+    for seed in range(12):
+        t, d = (torch.randn(2, 300, generator=torch.Generator().manual_seed(seed)) * sharp).to(dtype).softmax(-1)
+        rho, plan = deflation(t, d, count), kseq_plan.meaning(t[None], d[None], torch.tensor([count]))
+        within = dict(rtol=1e-6 if dtype == torch.float64 else 2e-5, atol=0)
+        torch.testing.assert_close(torch.tensor([rho], dtype=dtype), plan[0], **within)
+        rest = owed(t, d, rho, count)
+        assert rest.min() >= 0
+        torch.testing.assert_close(rest, plan[1][0], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("other", [[0.5, 0.5, 0.0, 0.0], [0.0, 0.0, 0.5, 0.5], [1.0, 0.0, 0.0, 0.0], [1e-9, 1e-9, 0.5, 0.5]])
+def test_distributions_that_are_equal_or_apart_end_as_the_plan_does(other):
+    t, d = torch.tensor([0.5, 0.5, 0.0, 0.0]), torch.tensor(other)
+    plan = kseq_plan.meaning(t[None], d[None], torch.tensor([3]))
+    assert deflation(t, d, 3) == pytest.approx(float(plan[0]), rel=1e-5)
+    torch.testing.assert_close(owed(t, d, float(plan[0]), 3), plan[1][0], rtol=0, atol=1e-6)
+
+
+# --- state ---------------------------------------------------------------------------------------------------------
+MODEL = TableModel(5, seed=1, layers=2)
+PROMPTS = [[1, 2, 3], [4], [2, 2]]
+
+
+def begin(live: list[bool]) -> tuple[View, Sequence]:
+    seq = new_sequence(3, 12, key=torch.tensor([1, 2, 3]), limit=torch.tensor([10, 3, 10]))
+    seq.status[~torch.tensor(live)] = EOS
+    return new_view(MODEL, PROMPTS, 20), seq
+
+
+def run(ops: Any, live: list[bool]) -> tuple[Any, ...]:
+    """Two steps with a tree, rows that keep different paths, gaps that differ, and a catch-up."""
+    view, seq = begin(live)
+    logits, on = [], torch.tensor(live)
+    for tokens in (torch.tensor([[1, 2, 3], [0, 4, 2], [3, 0, 1]]), torch.tensor([[2, 2, 0], [1, 1, 1], [4, 0, 0]])):
+        view, first, _ = ops[forward.forward](view, seq, root=True, live=on)
+        view, second, _ = ops[forward.forward](view, seq, tokens, (-1, -1, 1), live=on)
+        node, count = torch.tensor([[0, 2, 3], [0, 1, 0], [0, 0, 0]]), torch.tensor([3, 2, 1])
+        new = torch.tensor([[2, 3, 4], [0, 1, 0], [2, 0, 0]])
+        (view,) = ops[forward.keep](view, seq, node, count, live=on)
+        (seq,) = ops[sequence.append](seq, new, count, (3,), live=on)
+        logits += [first[on], second[on]]
+    view, last, _ = ops[forward.forward](view, seq, torch.tensor([[1], [2], [3]]), (-1,), root=True, live=on)
+    return (*logits, last[on], *ops[sequence.look](seq), *leaves_of(seq, on), *leaves_of(view, on))
+
+
+def leaves_of(handle: Any, on: Tensor) -> list[Tensor]:
+    assert is_dataclass(handle)
+    values = (getattr(handle, f.name) for f in fields(handle) if f.name not in ("cache", "model", "params", "parents"))
+    return [take(x, on) for x in values if isinstance(x, Tensor)]
+
+
+@pytest.mark.parametrize("live", [[True, True, True], [True, False, True], [False, True, False]])
+def test_state_ops_leave_what_their_meanings_leave(live):
+    meanings = {op: op.meaning for op in STATEFUL}
+    kernels = {op: lambda *a, k=KERNELS[op][0], **n: as_wanted_state(k, a, n) for op in STATEFUL}
+    for ours, meant in zip(run(kernels, live), run(meanings, live), strict=True):
+        torch.testing.assert_close(ours, meant)
+
+
+def as_wanted_state(kernel: Kernel, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    out = as_wanted(kernel, args, kwargs)
+    return out if len(kernel.gives) > 1 else out if isinstance(out, tuple) else (out,)
+
+
+# --- places --------------------------------------------------------------------------------------------------------
+@op()
+def doubled(x: Tensor) -> Tensor:
+    """Twice."""
+    return x * 2
+
+
+@op()
+def picked(x: Tensor) -> Tensor:
+    """The last column."""
+    return x[:, -1]
+
+
+def on_lists(x: Numbers) -> Numbers:
+    return [[2 * v for v in row] for row in x]
+
+
+def of_columns(x: Columns) -> Tensor:
+    last: Tensor = x[-1]
+    return last
+
+
+def graph_of(*steps: tuple[Op, Tensor], given: Tensor) -> fx.Graph:
+    graph = fx.Graph()
+    node = graph.placeholder("given")
+    node.meta["example"] = given
+    for step, example in steps:
+        node = graph.call_function(step, (node,))
+        node.meta["example"] = example
+    graph.output((node,))
+    return graph
+
+
+def test_values_are_converted_where_kernels_disagree_and_nowhere_else():
+    given = torch.tensor([[1, 2], [3, 4]])
+    made = compiled(graph_of((doubled, given), (doubled, given), given=given), {doubled: (kernel(on_lists),)})
+    assert torch.equal(made(given)[0], given * 4)
+    assert (made.__doc__ or "").count("tolist") == 1 and (made.__doc__ or "").count("from_numbers") == 1
+
+
+def test_a_kernel_that_does_not_fit_the_types_leaves_the_call_to_the_meaning():
+    given = floats(2, 3)
+    made = compiled(graph_of((doubled, given), given=given), {doubled: (kernel(on_lists),)})
+    assert "tolist" not in (made.__doc__ or "")
+    assert torch.equal(made(given)[0], given * 2)
+
+
+def test_columns_are_views_until_a_tensor_is_wanted():
+    given = floats(2, 3, V)
+    made = compiled(graph_of((picked, given[:, -1]), given=given), {picked: (kernel(of_columns),)})
+    assert made(given)[0].data_ptr() == given[:, -1].data_ptr()

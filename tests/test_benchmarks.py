@@ -1,0 +1,52 @@
+"""The loops that we are compared with are right: greedy, they decode what Penstock decodes; sampled, they accept as often."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
+
+import step as measured
+from hand_written import Plain, Tuned
+from stub import pair
+
+VOCAB = 64
+
+
+def prompts(rows: int) -> list[list[int]]:
+    return torch.randint(0, VOCAB, (rows, measured.PROMPT), generator=torch.Generator().manual_seed(rows)).tolist()
+
+
+@pytest.mark.parametrize("draft", measured.DRAFTS)
+@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize("pick", [Plain, Tuned])
+def test_greedy_loops_decode_what_penstock_decodes(draft, rows, pick):
+    models = pair(VOCAB)
+    ours = measured.Penstock(draft, models, prompts(rows), 0)
+    hand = measured.HandWritten(draft, models, prompts(rows), 0, pick)
+    begin, steps = measured.PROMPT, 30
+    for _ in range(steps):
+        ours.step()
+        hand.step()
+    seq = ours.handles[ours.seq]
+    for b, n in enumerate(seq.length.tolist()):
+        assert seq.tokens[b, :n].tolist() == hand.loop.ids[b, begin : begin + n].tolist()
+    assert ours.tokens() == hand.tokens() and 1.5 * rows * steps < ours.tokens() < 4.9 * rows * steps
+
+
+@pytest.mark.parametrize("draft", measured.DRAFTS)
+@pytest.mark.parametrize("rows", [1, 4])
+def test_sampled_loops_take_as_many_tokens(draft, rows):
+    models = pair(VOCAB)
+    contenders = [
+        measured.Penstock(draft, models, prompts(rows), 0.8),
+        measured.HandWritten(draft, models, prompts(rows), 0.8, Plain),
+    ]
+    torch.manual_seed(0)
+    for _ in range(160 // rows):
+        for contender in contenders:
+            contender.step()
+    ours, hand = (c.tokens() / 160 for c in contenders)
+    assert 1.5 < ours < 4.9 and abs(ours - hand) < 0.45  # about three standard deviations of the mean
