@@ -43,7 +43,7 @@ class Stub:
         return out
 
 
-def pair(vocab: int, agreement: float = 2.0) -> tuple[Stub, Stub]:
+def pair(vocab: int, agreement: float = 1.0) -> tuple[Stub, Stub]:
     """A target and a drafter that partly agree: the drafter's logits are the target's and some noise."""
     draws = torch.Generator().manual_seed(0)
     target = torch.randn(ROWS, vocab, generator=draws) * 2

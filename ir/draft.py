@@ -23,8 +23,10 @@ class Growth:
         self.step, self.view, self.stage, self.options = step, view, stage, options
         self.tips: tuple[int, ...] = (-1,)
         """The nodes (-1: the root) that the next level is drawn below."""
+        self.apart = True
+        """Whether siblings are known to differ, and the topology is constant: then every node has a site of its own."""
         self.tip_sites: Any = None
-        """Their sites ``[b,tips]``; None while there is one path, whose tip has the next site."""
+        """The tips' sites ``[b,tips]`` where they are not their own."""
         self.logits, self.hidden = step.forward(view, **options)
         self.states = {p.name: widened(step.read(p.name), 1) for p in step.mirrored if p.automaton}
         self.parents: Any = ()
@@ -57,16 +59,17 @@ class Growth:
         ]
         self.add(stacked(*tokens), times(q, each), each)
 
-    def add(self, token: Any, q: Any, each: int) -> None:
-        """Append a level of ``each`` nodes below every tip, tip by tip."""
+    def add(self, token: Any, q: Any, each: int, *, distinct: bool = False) -> None:
+        """Append a level of ``each`` nodes below every tip, tip by tip; ``distinct``: siblings cannot be equal."""
         above = tuple(tip for tip in self.tips for _ in range(each))
-        parent_site = tip_parents(token, self.tips[0] + 1) if self.tip_sites is None else times(self.tip_sites, each)
+        parent_site = tip_parents(token, tuple(tip + 1 for tip in above)) if self.apart else times(self.tip_sites, each)
         self.states = stepped(self.step, {n: repeated_tree(s, each) for n, s in self.states.items()}, token)
+        self.apart = self.apart and (distinct or each == 1)
         self._append(token, parent_site, q, above, len(above))
 
     def graft(self, token: Any, place: Any, q: Any, count: int) -> None:
         """Append a level of ``count`` distinct nodes that chose their tips: ``place [b,count]`` counts tips, ``q`` is by tip."""
-        above = place + self.tips[0]
+        above, self.apart = place + self.tips[0], False
         self.states = stepped(self.step, gathered(self.states, place), token)
         self._append(token, above + 1, at_each(q, place), above, count)
 
@@ -77,40 +80,34 @@ class Growth:
         dynamic = first and not isinstance(above, tuple)
         self.parents = join(self.parents, above) if dynamic else self.parents + above if first else above
         self.tips = tuple(range(first, first + count))
-        self.all_sites = self._sites()
-        self.tip_sites = None if self.chain else last_columns(self.all_sites[0], count)
+        if not self.apart:
+            self.all_sites = sites(join(*(level[1] for level in self.levels)), join(*(level[0] for level in self.levels)))
+            self.tip_sites = last_columns(self.all_sites[0], count)
 
     def feed(self) -> None:
         """Score the last level, so that another can be drawn below it."""
         self.logits, self.hidden = self.step.forward(self.view, self.levels[-1][0], self.above, **self.options)
-        if len(self.tips) > 1:  # siblings must hold the very same row, so read it at the first of equal nodes
+        if len(self.tips) > 1 and not self.apart:  # siblings must hold the very same row: read it at the first of equal nodes
             canonical = canonical_tip(self.tip_sites, self.tips[0])
             self.logits = at_each(self.logits, canonical)
             self.states = gathered(self.states, canonical)
 
-    def _sites(self) -> tuple[Any, Any]:
-        tokens, parents = join(*(level[0] for level in self.levels)), join(*(level[1] for level in self.levels))
-        self.token, self.parent_site = tokens, parents
-        found: tuple[Any, Any] = chain_sites(tokens) if self.chain else sites(parents, tokens)
-        return found
-
-    @property
-    def chain(self) -> bool:
-        """Whether the draft so far is one path."""
-        return isinstance(self.parents, tuple) and self.parents == tuple(range(-1, len(self.parents) - 1))
-
     def finish(self, law: Law, width: int, valid: Any = None) -> Draft:
         """The draft, of this law, with at most ``width`` children a site."""
-        site, rank = self.all_sites
+        token, parent_site = join(*(level[0] for level in self.levels)), join(*(level[1] for level in self.levels))
+        if self.apart:
+            parent_site, site, rank = own_sites(token, self.parents)
+        else:
+            site, rank = self.all_sites
         if self.real:
             valid = join(*self.real) if valid is None else valid & join(*self.real)
         return Draft(
-            token=self.token,
+            token=token,
             parents=self.parents,
-            parent_site=self.parent_site,
+            parent_site=parent_site,
             site=site,
             rank=rank,
-            valid=every(self.token) if valid is None else valid,
+            valid=every(token) if valid is None else valid,
             law=law,
             nodes=self.tips[-1] + 1,
             depth=len(self.levels),
@@ -163,9 +160,9 @@ def last_columns(values: Int[Tensor, "B N"], count: int) -> Int[Tensor, "B T"]:
 
 
 @op()
-def tip_parents(token: Int[Tensor, "B M"], site: int) -> Int[Tensor, "B M"]:
-    """One parent site for a whole level."""
-    return torch.full_like(token, site)
+def tip_parents(token: Int[Tensor, "B M"], sites: tuple[int, ...]) -> Int[Tensor, "B M"]:
+    """The parent sites of a level, the same in every row."""
+    return torch.tensor(sites).expand(len(token), -1)
 
 
 @op()
@@ -175,9 +172,14 @@ def canonical_tip(tip_sites: Int[Tensor, "B T"], first: int) -> Int[Tensor, "B T
 
 
 @op()
-def chain_sites(token: Int[Tensor, "B N"]) -> tuple[Int[Tensor, "B N"], Int[Tensor, "B N"]]:
-    """`tree.sites` of a chain: node i has site i + 1 and rank 0."""
-    return torch.arange(1, token.shape[1] + 1).expand(len(token), -1), torch.zeros_like(token)
+def own_sites(
+    token: Int[Tensor, "B N"], parents: tuple[int, ...]
+) -> tuple[Int[Tensor, "B N"], Int[Tensor, "B N"], Int[Tensor, "B N"]]:
+    """``(parent site, site, rank)`` where siblings differ: node i has site i + 1, and ranks by its place among its siblings."""
+    ranks = [parents[:i].count(parent) for i, parent in enumerate(parents)]
+    columns = [parent + 1 for parent in parents], range(1, len(parents) + 1), ranks
+    parent_site, site, rank = (torch.tensor(list(column)).expand(len(token), -1) for column in columns)
+    return parent_site, site, rank
 
 
 @op()

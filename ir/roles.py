@@ -26,7 +26,10 @@ class Drafter(Protocol):
 
 @runtime_checkable
 class Scorer(Protocol):
-    """Scores the root and the draft with a view."""
+    """Scores the root and the draft with a view.
+
+    Optional: ``prepare(step, stage)``, traced before the draft, for what every reader of the view has to find there.
+    """
 
     def score(self, step: Any, stage: str) -> Any:
         """Trace the scoring and return a `Scored`."""

@@ -87,6 +87,14 @@ class View(Rows):
                 one.allow_overrides(table.shape[1])
         return super().put(rows, other)
 
+    def cat(self, *others: "View") -> "View":
+        """As `Rows.cat`, also where only some have an override table."""
+        views = (self, *others)
+        positions = max((view.overridden.shape[1] for view in views if view.overridden is not None), default=0)
+        for view in views if positions else ():
+            view.allow_overrides(positions)
+        return super().cat(*others)
+
 
 @dataclass
 class Register(Rows):

@@ -30,8 +30,10 @@ class Step:
     scored: Scored | None = None
     path_states: dict[str, Any] = field(default_factory=dict)
     """Path state by site, by stage name; there once the draft is scored."""
-    fed: set[str] = field(default_factory=set)
-    """Views that have scored the draft."""
+    fed: dict[str, str] = field(default_factory=dict)
+    """Views that have been fed the root, with the stage that had them be."""
+    rewritten: dict[str, str] = field(default_factory=dict)
+    """Views that read more than their text, with the stage that sees to it."""
     carried: dict[str, Any] = field(default_factory=dict)
     """Per-site values ``[b,sites,...]`` to gather at the last committed site and carry on, by register."""
     length: Any = None
@@ -46,9 +48,22 @@ class Step:
 
     def forward(self, view: str, tokens: Any = None, parents: Any = (), **options: Any) -> tuple[Any, Any]:
         """``(logits [b, root + m, v], hidden)`` of a view; see `ops.forward.forward`."""
-        if isinstance(parents, tuple) and tokens is None:
-            return forward(f"view:{view}", "seq", root=True, **options)  # type: ignore[no-any-return]
+        if tokens is None:
+            options["root"] = True
+        if options.get("root") and "hidden" not in options:
+            self._feed_once(view)
+        if tokens is None:
+            return forward(f"view:{view}", "seq", **options)  # type: ignore[no-any-return]
         return forward(f"view:{view}", "seq", tokens, parents, **options)  # type: ignore[no-any-return]
+
+    def _feed_once(self, view: str) -> None:
+        """A view can be fed its root, and what hangs on it, once a step."""
+        if view in self.fed:
+            raise PenstockError(
+                f"stages {self.fed[view]} and {self.tracer.stage} both score in the view {view}, and not the same rows",
+                fix="give one of them a view of its own, declared under `views:`",
+            )
+        self.fed[view] = self.tracer.stage
 
     def model(self, view: str) -> Any:
         """The facts of a view's model: ``vocab``, ``width``, ``layers``, ``capabilities``."""
@@ -71,13 +86,7 @@ class Step:
         return field_value if name is None else request_parameter("seq", name)
 
     def score(self, view: str, **options: Any) -> Scored:
-        """The view's logits at every site of the draft, the root fed with it; a view can be fed them once a step."""
-        if view in self.fed:
-            raise PenstockError(
-                f"two stages score in the view {view}, and not the same rows",
-                fix="give one of them a view of its own, declared under `views:`",
-            )
-        self.fed.add(view)
+        """The view's logits at every site of the draft, the root fed with it."""
         scored = self._scored(view, options)
         scored.views[view] = scored.raw
         return scored
@@ -97,6 +106,12 @@ class Step:
     def beside(self, view: str) -> Any:
         """``[b,sites,v]``: raw logits of any view at every site, scored once a step whoever asks."""
         assert self.scored is not None, "other views are read once the draft is scored"
+        if view in self.rewritten:
+            raise PenstockError(
+                f"stage {self.tracer.stage} compares the view {view} with another, and stage {self.rewritten[view]} has it "
+                "read more than its text",
+                fix="let it read a view of its own on the same prompt, declared under `views:`",
+            )
         if view not in self.scored.views:
             self.scored.views[view] = self.score(view).raw
         return self.scored.views[view]

@@ -108,6 +108,9 @@ def batched(values: list[Any]) -> Any:
 
 def trace_phases(step: Step, plan: Plan, views: tuple[str, ...], eos: tuple[int, ...]) -> None:
     tracer = step.tracer
+    for scorer in (p for p in plan.scorers if p.has("prepare")):
+        with tracer.stage_of(scorer.name, scorer.source):
+            scorer.stage.prepare(step, scorer.name)
     if plan.drafter:
         with tracer.stage_of(plan.drafter.name, plan.drafter.source):
             step.draft = plan.drafter.stage.propose(step, plan.drafter.name)
@@ -116,8 +119,7 @@ def trace_phases(step: Step, plan: Plan, views: tuple[str, ...], eos: tuple[int,
             step.scored = scorer.stage.score(step, scorer.name)
     scored = step.scored
     assert scored is not None
-    check_probes(step)
-    check_begun(step, plan)
+    check_shared(step.draft, plan)
     follow_paths(step, plan, scored)
     scored.composed = composed(step, plan.accepted, scored)
     with tracer.stage_of("cut"):
@@ -131,24 +133,17 @@ def trace_phases(step: Step, plan: Plan, views: tuple[str, ...], eos: tuple[int,
         settle(step, plan, commit, scored, views, eos)
 
 
-def check_probes(step: Step) -> None:
-    """A draft's probes must have been scored: else its drafter would read the same stale answers step after step."""
-    probes = step.draft.probes if step.draft else None
-    if step.draft and probes and probes.register not in step.carried:
-        raise PenstockError(
-            f"stage {step.draft.stage} drafts from probes in the view {probes.view}, which no verifier scores",
-            fix="name the view that the verifier scores in",
-        )
-
-
-def check_begun(step: Step, plan: Plan) -> None:
-    """What lower layers have begun the scorer must finish: else the upper layers would not have the text."""
-    begun = step.draft.begun if step.draft else None
-    if step.draft and begun and begun.view not in [getattr(p.stage, "seat", None) for p in plan.scorers]:
-        raise PenstockError(
-            f"stage {step.draft.stage} drafts with the first layers of the view {begun.view}, which no verifier scores",
-            fix="name the view that the verifier scores in",
-        )
+def check_shared(draft: Draft | None, plan: Plan) -> None:
+    """What a drafter has a scorer do for it must be done in every row of every step: else its probes' answers would be stale, and
+    the layers above those that drafted would not have the text.
+    """
+    for how, shared in (("from probes in", draft and draft.probes), ("with the first layers of", draft and draft.begun)):
+        if draft and shared and shared.view not in [getattr(p.stage, "seat", None) for p in plan.scorers]:
+            scorers = " and ".join(p.name for p in plan.scorers)
+            raise PenstockError(
+                f"stage {draft.stage} drafts {how} the view {shared.view}, which no verifier scores in every step: not {scorers}",
+                fix="name the view that a verifier always scores in",
+            )
 
 
 def follow_paths(step: Step, plan: Plan, scored: Scored) -> None:

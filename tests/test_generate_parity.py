@@ -39,11 +39,18 @@ def ties_before_first_difference(model, prompt: list[int], tokens: list[int]) ->
     """How many near ties the row met; asserts that any first difference is at one."""
     ids = torch.tensor([prompt])
     out = model.generate(
-        ids, max_new_tokens=48, do_sample=False, output_logits=True, return_dict_in_generate=True, attention_mask=torch.ones_like(ids)
+        ids,
+        max_new_tokens=48,
+        do_sample=False,
+        output_logits=True,
+        return_dict_in_generate=True,
+        attention_mask=torch.ones_like(ids),
     )
     expected = out.sequences[0, len(prompt) :].tolist()
     margins = [float(top[0] - top[1]) for top in (step[0].topk(2).values for step in out.logits)]
     first = next((i for i, (a, b) in enumerate(zip(tokens, expected, strict=False)) if a != b), min(len(tokens), len(expected)))
     if tokens != expected:
-        assert margins[first] <= TIE, f"at token {first} the margin is {margins[first]:.3g}: {tokens[first]} is not {expected[first]}"
+        assert margins[first] <= TIE, (
+            f"at token {first} the margin is {margins[first]:.3g}: {tokens[first]} is not {expected[first]}"
+        )
     return sum(margin <= TIE for margin in margins[: first + 1])

@@ -1,5 +1,7 @@
 """The bookkeeping of drafts on lists: a few dozen small numbers a row, and distributions by column that are never copied."""
 
+from functools import lru_cache
+
 import numpy as np
 from torch import Tensor
 
@@ -31,8 +33,8 @@ def last_columns(values: Numbers, count: int) -> Numbers:
     return [row[-count:] for row in values]
 
 
-def tip_parents(token: Numbers, site: int) -> Numbers:
-    return [[site] * len(row) for row in token]
+def tip_parents(token: Numbers, sites: tuple[int, ...]) -> Numbers:
+    return [list(sites) for _ in token]
 
 
 def tip_row(q: Columns, tip: int) -> Tensor:
@@ -51,12 +53,19 @@ def at_each(values: Tensor, index: Numbers) -> Tensor:
     return at_each_op.meaning(values, from_numbers(index, np.int64))  # type: ignore[no-any-return]
 
 
-def chain_sites(token: Numbers) -> tuple[Numbers, Numbers]:
-    return [list(range(1, len(row) + 1)) for row in token], [[0] * len(row) for row in token]
+def own_sites(token: Numbers, parents: tuple[int, ...]) -> tuple[Numbers, Numbers, Numbers]:
+    return constant_sites(parents, len(token))
+
+
+@lru_cache(maxsize=64)
+def constant_sites(parents: tuple[int, ...], rows: int) -> tuple[list[list[int]], list[list[int]], list[list[int]]]:
+    """`own_sites`, made once: nobody changes numbers in place."""
+    ranks = [parents[:i].count(parent) for i, parent in enumerate(parents)]
+    return [[parent + 1 for parent in parents]] * rows, [list(range(1, len(parents) + 1))] * rows, [ranks] * rows
 
 
 def every(token: Numbers) -> Numbers:
-    return [[True] * len(row) for row in token]
+    return [[True] * len(token[0])] * len(token)
 
 
 def reached_by(token: Numbers, ids: tuple[int, ...]) -> Numbers:

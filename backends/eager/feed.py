@@ -21,47 +21,56 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Window:
-    """The columns of one call, counted from the end of the text: due text first, then nodes below those fed before."""
+    """The columns of one call, counted from the end of the text: due text first, then nodes behind those fed before."""
 
     visible: Tensor
-    """bool ``[1, columns, 2 reach + nodes]``; the text ends at ``reach``."""
+    """bool ``[columns, 2 reach + nodes]``; the text ends at ``reach``."""
     place: NDArray[np.int64]
-    """``[columns]``: makes slots."""
-    depth: NDArray[np.int64]
-    """``[columns]``: makes positions; the same array where no two columns are siblings."""
+    """``[columns]``: makes slots; consecutive."""
+    depth: NDArray[np.int64] | None
+    """``[columns]``: makes positions; None where they are the slots."""
+    counting: Tensor
+    """int64 ``[w]``: from ``-text`` on, the slots of a single row whatever its text's length."""
+
+    def slots(self, lengths: list[int], before: int) -> Tensor:
+        """int64 ``[b, columns]``."""
+        if len(lengths) == 1:  # without arithmetic: a window, as of the mask
+            return self.counting.as_strided((1, len(self.place)), (0, 1), lengths[0] + before)
+        return torch.from_numpy(np.add.outer(lengths, self.place))
 
 
 @lru_cache(maxsize=512)
 def window(before: Shape, new: Shape, text: int, reach: int) -> Window:
-    """The last ``text`` tokens, causal, and new nodes."""
+    """The last ``text`` tokens, causal, and new nodes; ``text`` is 0 where there are nodes before."""
     parents = before + new
-    visible = torch.zeros(1, text + len(new), 2 * reach + len(parents), dtype=torch.bool)
+    visible = torch.zeros(text + len(new), 2 * reach + len(parents), dtype=torch.bool)
     for j in range(text):
-        visible[0, j, : reach - text + j + 1] = True
-    place = np.concatenate([np.arange(-text, 0), np.arange(len(before), len(parents))])
+        visible[j, : reach - text + j + 1] = True
+    place = np.arange(len(before) - text, len(parents))
     depth = place.copy()
     if new:
         seen = ancestors(parents, 1)[0, len(before) :]
-        visible[0, text:, :reach] = True
-        visible[0, text:, reach : reach + len(parents)] = seen
+        visible[text:, :reach] = True
+        visible[text:, reach : reach + len(parents)] = seen
         depth[text:] = seen.sum(1).numpy() - 1
-    return Window(visible, place, place if (place == depth).all() else depth)
+    straight = bool((place == depth).all())
+    return Window(visible, place, None if straight else depth, torch.arange(-text, reach + len(parents)))
 
 
 def feed_of(
-    tails: list[list[int]], tokens: Numbers | None, before: Shape, new: Shape, lengths: list[int], live: list[bool], slots: int
+    ids: list[list[int]], before: Shape, new: Shape, text: int, lengths: list[int], live: list[bool], slots: int
 ) -> Feed:
-    """The columns of one call: each row's due text, right-aligned, then new nodes of constant topology; idle rows have none."""
-    due = [len(tail) for tail in tails]
-    text = max(due)
+    """The columns of one call: at most ``text`` of a row's text, right-aligned, then new nodes of constant topology.
+
+    A row that idles has none, whatever its ``ids``.
+    """
     shape = window(before, new, text, slots)
     extent = min(-(-(max(lengths) + len(before) + len(new)) // BUCKET) * BUCKET, slots)
-    ends = np.array(lengths)[:, None]
-    placed = torch.from_numpy(ends + shape.place)
-    positions = placed if shape.depth is shape.place else torch.from_numpy(ends + shape.depth)
-    ids = tails if tokens is None else [tail + row for tail, row in zip(tails, tokens, strict=True)]
-    feed = Feed(None, placed, positions, shifted(shape.visible, [slots - n for n in lengths], extent))  # type: ignore[arg-type]
-    if min(due) < text or not all(live):
+    placed = shape.slots(lengths, len(before))
+    positions = placed if shape.depth is None else torch.from_numpy(np.add.outer(lengths, shape.depth))
+    visible = shifted(shape.visible, [slots - n for n in lengths], extent)
+    feed = Feed(placed, placed, positions, visible)
+    if not all(live) or text and min(map(len, ids)) < len(shape.place):
         ids = with_voids(feed, ids, live, slots)
     feed.ids = from_numbers(ids, np.int64)
     return feed
@@ -79,21 +88,24 @@ def with_voids(feed: Feed, ids: list[list[int]], live: list[bool], slots: int) -
 
 
 def shifted(table: Tensor, starts: list[int], width: int) -> Tensor:
-    """``width`` columns of the table from each row's own start on: ``[b, rows, width]``; of one row, no copy."""
+    """``width`` columns of the table ``[n,w]`` from each row's own start on: ``[b,n,width]``; of one row, no copy."""
+    rows, columns = table.shape
     if len(starts) == 1:
-        return table.narrow(2, starts[0], width)
-    _, rows, columns = table.shape
+        return table.as_strided((1, rows, width), (0, columns, 1), starts[0])
     windows = table.as_strided((columns - width + 1, rows, width), (1, columns, 1))
     return windows.index_select(0, from_numbers(starts, np.int64))
 
 
-def text_tails(view: View, seq: Sequence, lengths: list[int], due: list[int]) -> list[list[int]]:
-    """The last ``due`` tokens of every row's text."""
-    if not any(due):
-        return [[] for _ in due]
-    suffix, begins, tails = seq.tokens.numpy(), view.prefix_length.tolist(), list[list[int]]()
-    for b, (begin, end, count) in enumerate(zip(begins, lengths, due, strict=True)):
-        first = end - count
-        tail = suffix[b, max(first - begin, 0) : end - begin].tolist()
-        tails.append(tail if first >= begin else view.prefix[b, first:begin].tolist() + tail)
-    return tails
+def with_text(
+    view: View, seq: Sequence, tokens: Numbers | None, lengths: list[int], live: list[bool]
+) -> tuple[list[list[int]], int]:
+    """Each row's text that is due, before its nodes' tokens, and the longest of these texts."""
+    suffix, begins, ids, text = seq.tokens.numpy(), view.prefix_length.tolist(), list[list[int]](), 0
+    for b, (begin, end, first) in enumerate(zip(begins, lengths, view.cached.tolist(), strict=True)):
+        first = first if live[b] else end
+        due = suffix[b, max(first - begin, 0) : end - begin].tolist()
+        if first < begin:
+            due = view.prefix[b, first:begin].tolist() + due
+        ids.append(due if tokens is None else due + tokens[b])
+        text = max(text, end - first)
+    return ids, text

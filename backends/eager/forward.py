@@ -6,8 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from penstock.backends.eager.feed import feed_of, text_tails
+from penstock.backends.eager.feed import feed_of, with_text
 from penstock.backends.eager.places import Numbers, from_numbers
+from penstock.backends.eager.state import write
 from penstock.ir.host import Feed
 from penstock.ir.ops import forward as meaning
 from penstock.ir.state import Sequence, View
@@ -38,16 +39,15 @@ def forward(
     if again:
         feed, text = once_more(view, hidden, root, lengths, live), int(root)
     else:
-        due = [n - c if on and root else 0 for n, c, on in zip(lengths, view.cached.tolist(), live, strict=True)]
-        tails, text = text_tails(view, seq, lengths, due), max(due)
-        feed = feed_of(tails, tokens, view.parents, parents, lengths, live, view.cache.slots)
+        ids, text = with_text(view, seq, tokens, lengths, live) if root else (tokens, 0)
+        feed = feed_of(ids, view.parents, parents, text, lengths, live, view.cache.slots)  # type: ignore[arg-type]
         if embeds is not None and use_embed is not None:
             feed.embeds, feed.use_embed = behind(text, embeds), behind(text, use_embed)
     feed.layers, feed.want_hidden = layers, want_hidden
     out = view.model.forward(view.cache, feed)
     count_fed(view, () if again else parents, lengths if root else None, live)
     gap = max(text - 1, 0)
-    return view, out.logits[:, gap:] if gap else out.logits, tuple([h[:, gap:] for h in out.hidden])
+    return view, out.logits[:, gap:] if gap else out.logits, tuple([h[:, gap:] for h in out.hidden]) if out.hidden else ()
 
 
 def behind(text: int, nodes: Tensor) -> Tensor:
@@ -59,22 +59,18 @@ def count_fed(view: View, parents: tuple[int, ...], lengths: list[int] | None, l
     """What the view has in its slots now: the text of live rows where it was fed, and more nodes."""
     if parents:
         view.parents += parents  # type: ignore[operator]
-        fed = view.fed.numpy()
-        for b, on in enumerate(live):
-            fed[b] += len(parents) * on
+        view.fed.add_(len(parents) if all(live) else from_numbers([len(parents) * on for on in live], np.int64))
     if lengths:
-        cached = view.cached.numpy()
-        for b, on in enumerate(live):
-            if on:
-                cached[b] = lengths[b]
+        cached = lengths if all(live) else view.cached.tolist()
+        write(view.cached, [n if on else c for n, c, on in zip(lengths, cached, live, strict=True)])
 
 
 def once_more(view: View, hidden: Any, root: bool, lengths: list[int], live: list[bool]) -> Feed:
     """Layers above those that fed the last columns, on the states that these left, at the same slots."""
     first = len(view.parents) - (hidden.shape[1] - root)
     before, nodes = view.parents[:first], view.parents[first:]
-    tails, tokens = [[0] * (root and on) for on in live], [[0] * len(nodes) for _ in live]
-    feed = feed_of(tails, tokens, before, nodes, lengths, live, view.cache.slots)  # type: ignore[arg-type]
+    ids = [[0] * hidden.shape[1] for _ in live]
+    feed = feed_of(ids, before, nodes, int(root), lengths, live, view.cache.slots)  # type: ignore[arg-type]
     feed.hidden = hidden
     return feed
 

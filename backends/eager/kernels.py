@@ -24,7 +24,7 @@ KERNELS: Kernels = {
     draft.last_columns: (kernel(bookkeeping.last_columns),),
     draft.tip_parents: (kernel(bookkeeping.tip_parents),),
     draft.canonical_tip: (kernel(bookkeeping.canonical_tip),),
-    draft.chain_sites: (kernel(bookkeeping.chain_sites),),
+    draft.own_sites: (kernel(bookkeeping.own_sites),),
     draft.every: (kernel(bookkeeping.every),),
     rows.join: (kernel(bookkeeping.join_numbers), kernel(bookkeeping.join_columns)),
     rows.at_each: (kernel(bookkeeping.at_each),),

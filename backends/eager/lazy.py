@@ -12,16 +12,14 @@ from torch import Tensor, fx
 from torch.utils import _pytree as pytree
 
 from penstock.backends.eager.generate import Kernels, compiled
+from penstock.backends.eager.places import array
 from penstock.ir.lift import atomic
 from penstock.ir.op import Op
-
-Site = Callable[[int, int], Tensor]
-"""The logits ``[v]`` of a row and a site."""
 
 
 @dataclass(frozen=True, eq=False)
 class Sites:
-    """A node's target: what it is given by row or by row and site, as a `Site`."""
+    """A node's target: the composed logits of whatever site is asked for, made of what is given by row or by row and site."""
 
     run: Callable[..., tuple[Tensor, ...]] | None
     """None where nothing is left to do."""
@@ -30,12 +28,24 @@ class Sites:
 
     __name__ = "sites"
 
-    def __call__(self, *values: Any) -> Site:
-        if self.run is None:
-            (value,) = values
-            return lambda b, s: value[b, s]
-        inputs, run = tuple(zip(self.pick, values, strict=True)), self.run
-        return lambda b, s: run(*[pick(value, b, s) for pick, value in inputs])[0]
+    def __call__(self, *values: Any) -> "Site":
+        return Site(self, values)
+
+
+class Site:
+    """``site(b, s)``: the logits ``[v]`` of a row and a site; ``site.array(b, s)`` the same as numpy has them."""
+
+    def __init__(self, made: Sites, values: tuple[Any, ...]) -> None:
+        self.made, self.values = made, values
+        self.whole = array(values[0]) if made.run is None else None
+
+    def __call__(self, b: int, s: int) -> Tensor:
+        if self.made.run is None:
+            return self.values[0][b, s]  # type: ignore[no-any-return]
+        return self.made.run(*[pick(value, b, s) for pick, value in zip(self.made.pick, self.values, strict=True)])[0]
+
+    def array(self, b: int, s: int) -> Any:
+        return array(self(b, s)) if self.whole is None else self.whole[b, s]
 
 
 def by_site(composed: fx.Node, kernels: Kernels) -> fx.Node:

@@ -80,6 +80,11 @@ def from_numbers(value: Any, dtype: Any) -> Tensor:
     return torch.from_numpy(np.array(value, dtype))
 
 
+def array(logits: Tensor) -> Any:
+    """Logits as a numpy array, which has no bfloat16."""
+    return logits.numpy() if logits.dtype in (torch.float32, torch.float64) else logits.float().numpy()
+
+
 def code(name: str, home: Place, place: Place, example: Tensor) -> tuple[str, dict[str, Any]]:
     """The expression that gives a value of one place in another, and the names it uses."""
     if home == "numbers":

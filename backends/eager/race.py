@@ -3,14 +3,13 @@
 Signs are changed, so that the least of a race is a largest; numpy's argmax is vectorised where torch's is not.
 """
 
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from penstock.backends.eager.places import Numbers
+from penstock.backends.eager.places import Numbers, array
 from penstock.ir.noise import FIRST, MASK32, SECOND, address, token_words
 from penstock.ir.ops.logits import top_ids as top_ids_op
 
@@ -49,34 +48,23 @@ def negated(tokens: NDArray[np.uint32], word: int) -> Tensor:
     return torch.from_numpy(uniform).log1p_()  # torch's, for the very bits of the meaning; numpy's differ by machine
 
 
-def array(logits: Tensor) -> Any:
-    """Logits as a numpy array, which has no bfloat16."""
-    return logits.numpy() if logits.dtype in (torch.float32, torch.float64) else logits.float().numpy()
-
-
 def largest(logits: Tensor, tip: int) -> Numbers:
     return array(logits)[:, tip].argmax(-1).tolist()
 
 
 def top_ids(logits: Tensor, first: Tensor | None, each: int) -> Numbers:
     """One argmax after another: a draft takes a handful of a large vocabulary."""
-    places = [[(b, t) for t in range(logits.shape[1])] for b in range(len(logits))]
-    return [[x for at in row for x in ranked(logits[at], None if first is None else first[at], each)] for row in places]
-
-
-def ranked(logits: Tensor, first: Tensor | None, count: int) -> list[int]:
-    """The ``count`` largest ids of one tip, by ``first`` if given, and by the logits where that ties."""
-    second = array(logits)
-    score, ids = (second if first is None else array(first)), list[int]()
-    score = score.copy() if count > 1 else score
-    while len(ids) < count:
-        best = int(score.argmax())
-        if first is not None and len(tied := np.flatnonzero(score == score[best])) > 1:
-            best = int(tied[second[tied].argmax()])
-        if score[best] == -np.inf:  # the rest ties, with what was taken already
-            one, other = logits[None, None], None if first is None else first[None, None]
-            return list(top_ids_op.meaning(one, other, count)[0].tolist())
-        ids.append(best)
-        if len(ids) < count:
-            score[best] = -np.inf
-    return ids
+    keys = [array(x).reshape(-1, x.shape[-1]) for x in (first, logits) if x is not None]
+    score, rows, found = (keys[0].copy() if each > 1 else keys[0]), np.arange(len(keys[0])), []
+    for _ in range(each):
+        best = score.argmax(1)
+        top = score[rows, best]
+        if np.isneginf(top).any():  # the rest of a row ties, with what was taken already
+            return top_ids_op.meaning(logits, first, each).tolist()
+        for r in rows if first is not None else ():
+            tied = np.flatnonzero(score[r] == top[r])
+            best[r] = tied[keys[1][r, tied].argmax()]
+        found.append(best)
+        if len(found) < each:
+            score[rows, best] = -np.inf
+    return np.stack(found, 1).reshape(len(logits), -1).tolist()

@@ -9,21 +9,25 @@ from penstock.backends.eager.walk import Choose, Walk
 from penstock.ir.ops.accept import TINY
 
 
-def greedy(walk: Walk, b: int, d: int, logits: Tensor, kids: list[int]) -> int:
+def greedy(walk: Walk, b: int, d: int, site: int, kids: list[int]) -> int:
     """Target and draft are one-hot: every rule keeps the argmax."""
-    return walk.greedy(b, logits)
+    row = walk.composed.array(b, site)
+    chosen = int(row.argmax())
+    if not math.isfinite(row[chosen]):
+        raise walk.unsupported(b, site)
+    return chosen
 
 
-def match(walk: Walk, b: int, d: int, logits: Tensor, kids: list[int]) -> int:
+def match(walk: Walk, b: int, d: int, site: int, kids: list[int]) -> int:
     """`Match`: one draw from the target."""
-    return walk.select(b, d, logits.softmax(-1), logits)
+    return walk.select(b, d, site, walk.composed(b, site).softmax(-1))
 
 
-def kseq(walk: Walk, b: int, d: int, logits: Tensor, kids: list[int]) -> int:
+def kseq(walk: Walk, b: int, d: int, site: int, kids: list[int]) -> int:
     """`KSeq`: coins against the deflated ratio, then what is owed."""
-    target = logits.softmax(-1)
+    target = walk.composed(b, site).softmax(-1)
     if not kids:
-        return walk.select(b, d, target, logits)
+        return walk.select(b, d, site, target)
     draft: Tensor = walk.q[kids[0]][b]
     rho = deflation(target, draft, len(kids)) if len(kids) > 1 else 1.0
     t, q = target.numpy(), draft.numpy()
@@ -32,7 +36,7 @@ def kseq(walk: Walk, b: int, d: int, logits: Tensor, kids: list[int]) -> int:
         p = float(t[x])
         if p > 0 and walk.coin(b, d, i, min(1.0, p / (rho * float(q[x])))):
             return int(x)
-    return walk.select(b, d, owed(target, draft, rho, len(kids)), logits)
+    return walk.select(b, d, site, owed(target, draft, rho, len(kids)))
 
 
 def owed(target: Tensor, draft: Tensor, rho: float, count: int) -> Tensor:
@@ -71,9 +75,9 @@ def accepted(mass: float, count: int) -> float:
     return -math.expm1(count * math.log1p(-mass)) if mass < 1 else 1.0
 
 
-def recursive(walk: Walk, b: int, d: int, logits: Tensor, kids: list[int]) -> int:
+def recursive(walk: Walk, b: int, d: int, site: int, kids: list[int]) -> int:
     """`Recursive`: owe what the draft took, then shrink the draft, child after child."""
-    target = logits.softmax(-1)
+    target = walk.composed(b, site).softmax(-1)
     draft: Tensor = walk.q[kids[0]][b].clone() if kids else target
     for i in kids:
         x = walk.token[b][i]
@@ -86,7 +90,7 @@ def recursive(walk: Walk, b: int, d: int, logits: Tensor, kids: list[int]) -> in
         draft[x] = 0
         left = draft.sum()
         draft = draft / left if float(left) > 0 else draft
-    return walk.select(b, d, target, logits)
+    return walk.select(b, d, site, target)
 
 
 RULES: dict[str, Choose] = {"greedy": greedy, "kseq": kseq, "match": match, "recursive": recursive}

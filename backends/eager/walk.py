@@ -3,7 +3,6 @@
 Same noise, same rules and same result as the region it stands for (tested on equal noise).
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,7 +11,7 @@ from torch import Tensor
 
 from penstock.backends.eager.lazy import Site
 from penstock.backends.eager.places import Columns, Kernel, Numbers, kernel
-from penstock.backends.eager.race import array, winner
+from penstock.backends.eager.race import winner
 from penstock.ir.errors import PenstockError
 from penstock.ir.noise import address, exponential
 from penstock.ir.region import Region
@@ -43,7 +42,7 @@ class Walk:
         below, site, tokens, nodes = self.children(b), 0, list[int](), list[int]()
         while site >= 0:
             kids = below.get(site, [])
-            chosen = choose(self, b, len(tokens), self.composed(b, site), kids)
+            chosen = choose(self, b, len(tokens), site, kids)
             tokens.append(chosen)
             nodes.append(site)
             site = self.onward(b, site, len(tokens), kids, chosen)
@@ -73,31 +72,23 @@ class Walk:
         no, yes = exponential(word, 0), exponential(word, 1)
         return p > 0 and (p >= 1 or yes / p < no / (1 - p))
 
-    def select(self, b: int, d: int, weights: Tensor, logits: Tensor) -> int:
+    def select(self, b: int, d: int, site: int, weights: Tensor) -> int:
         """The race for position ``length + d``."""
         chosen = winner(weights, address(self.key[b], self.stage, "select", (self.length[b] + d,)))
         if not float(weights[chosen]) > 0:
-            raise self.unsupported(b, logits)
+            raise self.unsupported(b, site)
         return chosen
 
-    def greedy(self, b: int, logits: Tensor) -> int:
-        """The largest logit, lowest id first."""
-        row = array(logits)
-        chosen = int(row.argmax())
-        if not math.isfinite(row[chosen]):
-            raise self.unsupported(b, logits)
-        return chosen
-
-    def unsupported(self, row: int, logits: Tensor) -> PenstockError:
+    def unsupported(self, row: int, site: int) -> PenstockError:
         """The error of a row that nothing can be drawn for: the user's to know."""
         what, fix = f"row {row} has no support: no token is allowed", "loosen the masks before it"
-        if bool(logits.isnan().any()):
+        if bool(self.composed(row, site).isnan().any()):
             what, fix = f"the logits of row {row} are NaN", "check the model's weights and precision"
         return PenstockError(f"stage {self.stage}: {what}", fix=fix)
 
 
-Choose = Callable[[Walk, int, int, Tensor, list[int]], int]
-"""The token a rule selects: of row b, at depth d, from a site's logits, with these children."""
+Choose = Callable[[Walk, int, int, int, list[int]], int]
+"""The token a rule selects: of row b, at depth d, at a site, with these children."""
 
 
 def walk(region: Region, rules: dict[str, Choose], coins: frozenset[str]) -> Kernel:

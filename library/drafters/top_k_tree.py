@@ -54,7 +54,7 @@ class TopKTree(Stage):
             if level:
                 growth.feed()
             shaped = growth.shaped() if step.mirrored else None
-            growth.add(top_ids(growth.logits, shaped, each), None, each)
+            growth.add(top_ids(growth.logits, shaped, each), None, each, distinct=True)
         return growth.finish("arbitrary", width=max(self.branching))
 
     def small(self, v: int) -> "TopKTree":

@@ -9,7 +9,6 @@ from torch import Tensor
 from penstock.dsl.names import ModelName, ViewName
 from penstock.dsl.roles import Effect, Role
 from penstock.ir.ops.inject import at_root, inject
-from penstock.ir.ports import Scored
 from penstock.ir.region import cond_rows
 from penstock.library.verifiers.model import ModelVerifier
 
@@ -52,9 +51,10 @@ class HiddenThought(ModelVerifier):
     def end(self, state: Tensor) -> Tensor:
         return state
 
-    def score(self, step: Any, stage: str) -> Scored:
+    def prepare(self, step: Any, stage: str) -> None:
+        """Think before anything is drafted: a drafter may read the root in the target's own view."""
+        step.rewritten[self.seat] = stage
         cond_rows(step.read(stage), lambda: self.think(step), [], label="think")
-        return super().score(step, stage)
 
     def think(self, step: Any) -> list[Any]:
         """Where the root is a marker: catch the helper up to it, and let the target read what the helper holds there."""

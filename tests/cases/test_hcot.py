@@ -181,6 +181,13 @@ class Unclosed(HiddenThought):
 class Leaking(HiddenThought):
     """Planted: the hidden state is read behind the draft, after text that is not there yet."""
 
+    def prepare(self, step: Any, stage: str) -> None:
+        """Not before there is a draft."""
+
+    def score(self, step: Any, stage: str) -> Any:
+        super().prepare(step, stage)
+        return super().score(step, stage)
+
     def think(self, step: Any) -> list[Any]:
         nodes = step.draft.token, step.draft.parents
         _, hidden = step.forward(self.helper_seat, *nodes, root=True, want_hidden=True)
