@@ -113,7 +113,7 @@ def test_a_pair_is_exact_or_refused_by_name(drafter, scorer, shapes):
     certificate = certify_stages(stages, batch=2, **SMALL)
     assert certificate.holds, certificate.report()
     bare = law_of(elaborate([SCORERS[scorer]]), small_world(stages, batch=2, **SMALL)).law
-    assert (total_variation(certificate.found.law, bare) > 1e-3) == bool(shaping)
+    assert (total_variation(certificate.found.law, bare) > 1e-6) == bool(shaping)
     lowered, meant = (decode_stages(stages, KEYS, lowered=eager, **SMALL) for eager in (True, False))
     assert lowered == meant
 
