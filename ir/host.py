@@ -15,7 +15,8 @@ from torch import Tensor
 class Feed:
     """What one forward call of a view is asked: one column a token, in slot order.
 
-    A void column (a row with a shorter gap, an idle row) has slot S, the trash slot, and sees only itself; its output is ignored.
+    A void column (a row with a shorter gap, an idle row) has slot S, the trash slot; its output is ignored, and it may see
+    anything finite.
     """
 
     ids: Tensor

@@ -28,9 +28,10 @@ def placed(stages: Sequence[Any]) -> tuple[Placed, ...]:
 
 
 def phases(stages: Sequence[Any]) -> Plan:
-    """requires: role parts. ensures: one scorer or more, at most one drafter and one acceptor, else an error naming both."""
+    """requires: role parts. ensures: one scorer, at most one drafter and one acceptor, else an error naming both."""
     parts = placed(stages)
     refuse_unphased(parts)
+    only(parts, "scorer")
     drafter = only(parts, "drafter")
     acceptor = only(parts, "acceptor")
     scorers = tuple(p for p in parts if role_of(p.stage) == "scorer")

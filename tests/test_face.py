@@ -7,10 +7,11 @@ from penstock.backends.eager.lower import lower
 from penstock.backends.interpret import Interpreter
 from penstock.backends.runtime.runner import Decoder, Request, fork, read, take
 from penstock.backends.runtime.table import TableModel
+from penstock.dsl.param import param
 from penstock.dsl.pipeline import Pipeline
 from penstock.face import certify, compile, explain, run, traced
 from penstock.ir.errors import PenstockError
-from penstock.library import ModelDrafter, ModelVerifier, Repetition, Temperature, TopP, ToyGrammar
+from penstock.library import Del, ModelDrafter, ModelVerifier, Repetition, Temperature, TopP, ToyGrammar
 
 MODELS = {"t": "table:7:1:2", "d": "table:7:2"}
 CHAIN = (ModelDrafter(model="d", length=3), ModelVerifier(model="t"))
@@ -118,3 +119,45 @@ def test_models_that_do_not_share_a_vocabulary_are_refused_naming_both():
 def test_a_prompt_that_is_no_text_of_the_model_is_refused():
     with pytest.raises(PenstockError, match="no text of a table model"):
         run(pipeline(), ["99"])
+
+
+@pytest.mark.parametrize("tail", [(TopP(p=0.9),), ()])
+@pytest.mark.parametrize("temperature", [0, 0.8])
+def test_nothing_to_draw_is_seen_through_later_stages_too(temperature, tail):
+    nothing = ToyGrammar(table=((-1,) * 7,))
+    stages = (ModelVerifier(model="t"), nothing, Temperature(value=temperature), *tail)
+    with pytest.raises(PenstockError, match="no support"):
+        run(Pipeline(models=MODELS, stages=stages), ["1"])
+
+
+def test_a_drafter_that_answers_nan_is_an_error_not_a_law_of_its_own():
+    compiled = compile(pipeline(Temperature(value=0.8)))
+    compiled.decoder.models["draft:d"].tables[:] = torch.nan
+    with pytest.raises(PenstockError, match="drafter.model.0: row 0 has nothing to draw from"):
+        compiled.run(["1"])
+
+
+@pytest.mark.parametrize("value", [-0.01, float("nan"), [0.5, -1.0]])
+def test_a_request_parameter_is_checked_as_its_field_is(value):
+    heated = pipeline(Temperature(value=param("heat", default=0.8)))
+    with pytest.raises(PenstockError, match="request parameter heat is"):
+        run(heated, ["1", "2"], params={"heat": value})
+
+
+def test_a_parameter_is_certified_at_its_default():
+    assert certify(pipeline(Temperature(value=param("heat", default=0.8)))).holds
+    with pytest.raises(PenstockError, match="parameter heat has no default"):
+        certify(pipeline(Temperature(value=param("heat"))))
+
+
+def test_no_tokens_and_no_prompts_are_refused():
+    with pytest.raises(PenstockError, match="max_new_tokens is 0"):
+        run(pipeline(), ["1"], max_new_tokens=0)
+    with pytest.raises(PenstockError, match="no prompt"):
+        run(pipeline(prompts=("1",)), [])
+
+
+def test_what_rows_share_is_not_called_reproducible_by_key():
+    assert "reproducible: yes" in explain(pipeline())
+    shared = Pipeline(models={"t": "table:7:1:4"}, stages=(Del(model="t", exits=(1, 2)), ModelVerifier(model="t")))
+    assert "reproducible: not by request key alone, the rows of a batch share drafter.del.0" in explain(shared)

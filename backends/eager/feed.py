@@ -57,9 +57,7 @@ def window(before: Shape, new: Shape, text: int, reach: int) -> Window:
     return Window(visible, place, None if straight else depth, torch.arange(-text, reach + len(parents)))
 
 
-def feed_of(
-    ids: list[list[int]], before: Shape, new: Shape, text: int, lengths: list[int], live: list[bool], slots: int
-) -> Feed:
+def feed_of(ids: list[list[int]], before: Shape, new: Shape, text: int, lengths: list[int], live: list[bool], slots: int) -> Feed:
     """The columns of one call: at most ``text`` of a row's text, right-aligned, then new nodes of constant topology.
 
     A row that idles has none, whatever its ``ids``.

@@ -1,12 +1,16 @@
 """What each acceptance rule selects at one site, on the host."""
 
 import math
+from collections.abc import Generator
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from penstock.backends.eager.walk import Choose, Walk
+from penstock.backends.eager.walk import Choose, Draw, Read, Walk
 from penstock.ir.ops.accept import TINY
+
+Asking = Generator[Read | Draw, Any, Any]
 
 
 def greedy(walk: Walk, b: int, d: int, site: int, kids: list[int]) -> int:
@@ -18,25 +22,31 @@ def greedy(walk: Walk, b: int, d: int, site: int, kids: list[int]) -> int:
     return chosen
 
 
-def match(walk: Walk, b: int, d: int, site: int, kids: list[int]) -> int:
+def match(walk: Walk, b: int, d: int, site: int, kids: list[int]) -> Asking:
     """`Match`: one draw from the target."""
-    return walk.select(b, d, site, walk.composed(b, site).softmax(-1))
+    target = yield Read(b, site)
+    return (yield Draw(b, d, site, target))
 
 
-def kseq(walk: Walk, b: int, d: int, site: int, kids: list[int]) -> int:
+def kseq(walk: Walk, b: int, d: int, site: int, kids: list[int]) -> Asking:
     """`KSeq`: coins against the deflated ratio, then what is owed."""
-    target = walk.composed(b, site).softmax(-1)
-    if not kids:
-        return walk.select(b, d, site, target)
-    draft: Tensor = walk.q[kids[0]][b]
-    rho = deflation(target, draft, len(kids)) if len(kids) > 1 else 1.0
-    t, q = target.numpy(), draft.numpy()
-    for i in kids:
-        x = walk.token[b][i]
-        p = float(t[x])
-        if p > 0 and walk.coin(b, d, i, min(1.0, p / (rho * float(q[x])))):
-            return int(x)
-    return walk.select(b, d, site, owed(target, draft, rho, len(kids)))
+    target = yield Read(b, site)
+    if kids:
+        draft: Tensor = walk.q[kids[0]][b]
+        rho = deflation(target, draft, len(kids)) if len(kids) > 1 else 1.0
+        t, q = target.numpy(), draft.numpy()
+        for i in kids:
+            x = walk.token[b][i]
+            p = float(t[x])
+            if p > 0 and taken(walk, b, d, i, p, rho * float(q[x])):
+                return int(x)
+        target = owed(target, draft, rho, len(kids))
+    return (yield Draw(b, d, site, target))
+
+
+def taken(walk: Walk, b: int, d: int, i: int, p: float, q: float) -> bool:
+    """Whether child i is accepted, with probability ``min(1, p / q)``; a q that is no number accepts nothing."""
+    return p >= q or (q > p and walk.coin(b, d, i, p / q))
 
 
 def owed(target: Tensor, draft: Tensor, rho: float, count: int) -> Tensor:
@@ -75,14 +85,14 @@ def accepted(mass: float, count: int) -> float:
     return -math.expm1(count * math.log1p(-mass)) if mass < 1 else 1.0
 
 
-def recursive(walk: Walk, b: int, d: int, site: int, kids: list[int]) -> int:
+def recursive(walk: Walk, b: int, d: int, site: int, kids: list[int]) -> Asking:
     """`Recursive`: owe what the draft took, then shrink the draft, child after child."""
-    target = walk.composed(b, site).softmax(-1)
+    target = yield Read(b, site)
     draft: Tensor = walk.q[kids[0]][b].clone() if kids else target
     for i in kids:
         x = walk.token[b][i]
         p = float(target[x])
-        if p > 0 and walk.coin(b, d, i, min(1.0, p / float(draft[x]))):
+        if p > 0 and taken(walk, b, d, i, p, float(draft[x])):
             return int(x)
         rest = (target - draft).clamp_(min=0)
         total = rest.sum()
@@ -90,7 +100,7 @@ def recursive(walk: Walk, b: int, d: int, site: int, kids: list[int]) -> int:
         draft[x] = 0
         left = draft.sum()
         draft = draft / left if float(left) > 0 else draft
-    return walk.select(b, d, site, target)
+    return (yield Draw(b, d, site, target))
 
 
 RULES: dict[str, Choose] = {"greedy": greedy, "kseq": kseq, "match": match, "recursive": recursive}

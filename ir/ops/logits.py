@@ -20,9 +20,12 @@ def over(value: float | Tensor, x: Tensor) -> Tensor:
 
 @op()
 def greedy(logits: Float[Tensor, "*B V"]) -> Float[Tensor, "*B V"]:
-    """0 at the largest logit (lowest id on ties), -inf elsewhere: what temperature 0 means."""
+    """The largest logit (lowest id on ties), -inf elsewhere: what temperature 0 means.
+
+    It stays as it is, so that a row without support, or one that is no number, is still seen by whoever draws from it.
+    """
     best = logits.argmax(-1, keepdim=True)
-    return torch.full_like(logits, -torch.inf).scatter(-1, best, 0.0)
+    return torch.full_like(logits, -torch.inf).scatter(-1, best, logits.gather(-1, best))
 
 
 @op()

@@ -142,5 +142,7 @@ def only_candidates(
     """Scores at the candidates, -inf elsewhere; of the best alone if ``one`` (the likeliest candidate on ties)."""
     if one:
         best = scores.argmax(-1, keepdim=True)
-        tokens, scores = tokens.gather(-1, best), torch.zeros_like(scores[..., :1])
+        tokens = tokens.gather(-1, best)
+        chosen = logits.gather(-1, tokens)
+        scores = torch.where(chosen.isfinite(), 0.0, chosen)  # no support and no number stay seen
     return torch.full_like(logits, -torch.inf).scatter(-1, tokens, scores.to(logits))

@@ -4,11 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from penstock import resolve
 from penstock.backends.eager.lower import lower
 from penstock.backends.enumerate.certify import Certificate, certify as certified
 from penstock.backends.runtime.runner import Decoder, Request
 from penstock.dsl import spec
+from penstock.dsl.param import Param
 from penstock.dsl.pipeline import Pipeline
 from penstock.dsl.stage import Stage
 from penstock.ir.errors import PenstockError
@@ -38,7 +41,7 @@ class Result:
 
     @property
     def target_forwards(self) -> int:
-        """Forwards of the target for this row: one a step."""
+        """Forwards of the target for this row: one a step; what a composer asks of it besides is not counted."""
         return self.steps
 
     @property
@@ -87,12 +90,19 @@ def explain(pipeline: Pipeline) -> str:
         f"reference: {' >> '.join(s.kind for s in pipeline.reference().stages)}",
         f"steered by: {', '.join(steering) or 'nothing'}",
         f"guarantee: {guarantee(step.plan)}",
-        "reproducible: yes, by request key",
+        f"reproducible: {reproducible(step)}",
         *step.plan.notes,
         "step",
         show(step.graph),
     ]
     return "\n".join(lines)
+
+
+def reproducible(step: StepGraph) -> str:
+    """Whether a request's key alone decides its tokens, whatever else is in the batch."""
+    sharing = {node.meta["stage"] for node in step.graph.nodes if getattr(node.target, "couples_rows", False)}
+    named = ", ".join(sorted(sharing))
+    return f"not by request key alone, the rows of a batch share {named}" if sharing else "yes, by request key"
 
 
 def guarantee(plan: Plan) -> str:
@@ -136,7 +146,9 @@ class Compiled:
         params: Mapping[str, float | Sequence[float]] | None = None,
     ) -> list[Result]:
         """Continue the prompts as one batch; request parameters are one value for all prompts, or one for each."""
-        limit = max_new_tokens or self.pipeline.generate.max_new_tokens
+        limit = self.pipeline.generate.max_new_tokens if max_new_tokens is None else max_new_tokens
+        if limit < 1:
+            raise PenstockError(f"max_new_tokens is {limit}", fix="ask for one token or more")
         self.decoder.seed = self.pipeline.generate.seed if seed is None else seed
         values = request_values(self.pipeline, params or {}, len(prompts))
         requests = [Request(self.views_of(prompt), limit, None, row) for prompt, row in zip(prompts, values, strict=True)]
@@ -166,8 +178,24 @@ def request_values(pipeline: Pipeline, given: Mapping[str, float | Sequence[floa
             raise PenstockError(
                 f"request parameter {name} has {len(value)} values for {rows} prompts", fix="give one each, or one"
             )
+    for stage in pipeline.every_stage():
+        for field, wanted in stage.params().items():
+            value = columns[wanted.param]
+            for each in value if isinstance(value, Sequence) else [value]:
+                check_value(stage, field, wanted.param, each)
     pick = {name: value if isinstance(value, Sequence) else [value] * rows for name, value in columns.items()}
     return [{name: float(value[row]) for name, value in pick.items()} for row in range(rows)]  # type: ignore[arg-type]
+
+
+def check_value(stage: Stage, field: str, name: str, value: float | None) -> None:
+    """A request's value must be one that the field takes as a constant."""
+    fields = {info.alias or key: getattr(stage, key) for key, info in type(stage).model_fields.items()}
+    try:
+        type(stage).model_validate({**fields, field: value})
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"]
+        place = f"stage {stage.kind}, field {field}"
+        raise PenstockError(f"request parameter {name} is {value}: {reason}", where=place) from None
 
 
 def rewritten(stage: Stage | None, prompt: str) -> str:
@@ -189,7 +217,7 @@ def run(
     params: Mapping[str, float | Sequence[float]] | None = None,
 ) -> list[Result]:
     """Continue prompts, by default the spec's own."""
-    chosen = list(prompts or pipeline.prompts)
+    chosen = list(pipeline.prompts if prompts is None else prompts)
     if not chosen:
         raise PenstockError("no prompt", fix="give --prompt, or `prompts:` in the spec")
     return compile(pipeline).run(chosen, seed=seed, max_new_tokens=max_new_tokens, params=params)
@@ -197,11 +225,21 @@ def run(
 
 def certify(pipeline: Pipeline) -> Certificate:
     """Prove the pipeline's stages exact over a toy vocabulary, on table models."""
-    stages = tuple(small(stage) for stage in pipeline.stages)
-    reference = tuple(small(stage) for stage in pipeline.reference().stages)
+    stages = tuple(small(constant(stage)) for stage in pipeline.stages)
+    reference = tuple(small(constant(stage)) for stage in pipeline.reference().stages)
     prompted = [name for name, view in pipeline.views.items() if view.prompt is not None]
     world = small_world(stages, vocab=SMALL, eos=(SMALL - 1,), limit=4, batch=2, prompted=prompted)
     return certified(elaborate(stages), elaborate(reference), world)
+
+
+def constant(stage: Stage) -> Stage:
+    """The stage with every request parameter at its default."""
+    for field, wanted in stage.params().items():
+        if wanted.default is None:
+            what = f"stage {stage.kind}, field {field}: parameter {wanted.param} has no default to certify it at"
+            raise PenstockError(what, where=stage.place_of(field), fix="give it a default")
+    defaults = {name: value.default for name, value in stage.__dict__.items() if isinstance(value, Param)}
+    return stage.model_copy(update=defaults) if defaults else stage
 
 
 def small(stage: Stage) -> Stage:

@@ -112,15 +112,22 @@ def test_every_kernel_has_a_case():
 # --- noise ---------------------------------------------------------------------------------------------------------
 def test_the_host_has_the_very_bits_of_the_noise():
     words = addresses(torch.arange(9), "s", "select", (torch.arange(9) * 5,))
-    for word, row in zip(words.tolist(), exponentials(words, 1000), strict=True):
-        assert torch.equal(-host.negated(host.token_words(1000), word), row)
+    assert torch.equal(-host.negated(host.token_words(1000), words.tolist()), exponentials(words, 1000))
+    assert torch.equal(-host.negated(host.token_words(1000), words.tolist()[:1]), exponentials(words[:1], 1000))
 
 
 def test_a_row_that_is_not_live_draws_nothing(monkeypatch):
-    words: list[int] = []
-    monkeypatch.setattr(host, "winner", lambda weights, word: words.append(word) or 1)
+    drawn: list[Any] = []
+    monkeypatch.setattr(host, "winners", lambda weights, words: drawn.append((len(weights), len(words))) or [1])
     assert host.race(floats(2, V).softmax(-1), [1, 2], "s", "draft", ([0, 0], 1), live=[False, True]) == [0, 1]
-    assert len(words) == 1
+    assert drawn == [(1, 1)]
+
+
+def test_rows_beyond_the_cache_draw_what_they_draw_together(monkeypatch):
+    weights, words = floats(9, V).softmax(-1), list(range(9))
+    together = host.winners(weights, words)
+    monkeypatch.setattr(host, "CACHED", 2 * V)
+    assert host.winners(weights, words) == together
 
 
 # --- K-SEQ ---------------------------------------------------------------------------------------------------------

@@ -66,6 +66,11 @@ def test_two_drafters_are_refused_naming_both():
         elaborate([DRAFTER, DRAFTER, VERIFIER])
 
 
+def test_two_verifiers_are_refused_naming_both():
+    with pytest.raises(PenstockError, match=r"verifier.model.0 and verifier.model.1 are both scorers"):
+        elaborate([VERIFIER, VERIFIER])
+
+
 def test_a_reader_before_the_verifier_is_refused_naming_both():
     with pytest.raises(PenstockError, match=r"transform.temperature.0 reads Scored.*verifier.model.0"):
         elaborate([DRAFTER, Temperature(), VERIFIER])
