@@ -18,14 +18,18 @@ from penstock.ir.lift import atomic
 from penstock.ir.op import Op
 
 
+Pick = Callable[[Any, Any, Any], Any]
+"""Reads a value at a row and a site, or at several."""
+
+
 @dataclass(frozen=True, eq=False)
 class Sites:
     """A node's target: the composed logits of whatever site is asked for, made of what is given by row or by row and site."""
 
     run: Callable[..., tuple[Tensor, ...]] | None
     """None where nothing is left to do."""
-    pick: tuple[Callable[[Any, Any, Any], Any], ...]
-    """How an input is read at a row and a site, or at several."""
+    pick: tuple[Pick, ...]
+    """By input."""
     joint: bool
     """Whether several can be composed at once: no stage's plain torch is among it, which is written for one."""
 
@@ -74,7 +78,8 @@ def by_site(composed: fx.Node, kernels: Kernels) -> fx.Node:
         if node.target is atomic:
             values[node].target = alone
     for node, value in values.items():
-        value.meta["example"] = picks.get(node, at_site)(node.meta["example"], 0, 0)
+        pick: Pick = picks.get(node, at_site)
+        value.meta["example"] = pick(node.meta["example"], 0, 0)
     inner.output((values[composed],))
     run = compiled(inner, kernels) if late else None
     joint = not any(node.target is atomic for node in late)
@@ -110,7 +115,7 @@ def alone(stage: Any, method: str, *args: Any) -> Any:
     return getattr(stage, method)(*args)
 
 
-def pick_of(example: Any) -> Callable[[Any, Any, Any], Any]:
+def pick_of(example: Any) -> Pick:
     """How to read a value at one row and site, by the example it was typed on."""
     if not isinstance(example, Tensor):
         return lambda value, b, s: pytree.tree_map(lambda x: x[b, s], value)
