@@ -3,6 +3,8 @@
 Signs are changed, so that the least of a race is a largest; numpy's argmax is vectorised where torch's is not.
 """
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -14,7 +16,7 @@ from penstock.ir.noise import FIRST, MASK32, SECOND, address, token_words
 from penstock.ir.ops.logits import top_ids as top_ids_op
 
 CACHED = 1 << 16
-"""How many exponentials are made at once: all rows' together, as long as they stay in the processor's cache."""
+"""The most exponentials that are made at once."""
 FIFTEEN, THIRTEEN, SIXTEEN, ONE = (np.uint32(n) for n in (15, 13, 16, 1))
 STIR_FIRST, STIR_SECOND = np.uint32(FIRST), np.uint32(SECOND)
 HALF, SCALE, LEAST = (np.float32(x) for x in (0.5, -(2.0**-31), 2.0**-24 - 1))
@@ -34,20 +36,32 @@ def race(weights: Tensor, key: Numbers, stage: str, purpose: str, at: Numbers, *
 
 
 def winners(weights: Tensor, words: list[int]) -> list[int]:
-    """The tokens of weights ``[n,v]`` whose exponentials at these addresses, over their weights, are least."""
-    size = weights.shape[1]
-    many = max(1, CACHED // size)
-    found: list[int] = []
-    for i in range(0, len(words), many):
-        noise = negated(token_words(size), words[i : i + many])
-        noise = noise if weights.dtype == torch.float32 else noise.to(weights)
-        found += (noise / weights[i : i + many]).numpy().argmax(1).tolist()
-    return found
+    """`winner` of every row of ``[n,v]``: together, as long as their noise stays in the processor's cache."""
+    rows, size = weights.shape
+    if rows == 1 or rows * size > CACHED:
+        return [winner(weights[i], word) for i, word in enumerate(words)]
+    low, high = np.array([halved(word) for word in words], np.uint32)[..., None].swapaxes(0, 1)
+    return list(least(negated(token_words(size), low, high), weights).tolist())
 
 
-def negated(tokens: NDArray[np.uint32], words: list[int]) -> Tensor:
-    """The exponentials of addresses and token words, with their sign changed: float32 ``[n,v]``."""
-    low, high = (np.array([[word >> bits & MASK32] for word in words], np.uint32) for bits in (0, 32))
+def winner(weights: Tensor, word: int) -> int:
+    """The token of weights ``[v]`` whose exponential at this address, over its weight, is least."""
+    low, high = halved(word)
+    return int(least(negated(token_words(weights.shape[0]), np.uint32(low), np.uint32(high)), weights))
+
+
+def least(noise: Tensor, weights: Tensor) -> Any:
+    """Where noise over weights, of which the noise has its sign changed, is least."""
+    return ((noise if weights.dtype == torch.float32 else noise.to(weights)) / weights).numpy().argmax(-1)
+
+
+def halved(word: int) -> tuple[int, int]:
+    """The low and the high 32 bits of an address."""
+    return word & MASK32, word >> 32
+
+
+def negated(tokens: NDArray[np.uint32], low: Any, high: Any) -> Tensor:
+    """The exponentials of addresses and token words ``[v]``, their sign changed: float32 ``[v]``, or ``[n,v]`` for columns."""
     x = tokens ^ low
     x ^= x >> FIFTEEN
     x *= STIR_FIRST

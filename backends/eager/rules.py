@@ -1,16 +1,12 @@
 """What each acceptance rule selects at one site, on the host."""
 
 import math
-from collections.abc import Generator
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from penstock.backends.eager.walk import Choose, Draw, Read, Walk
+from penstock.backends.eager.walk import Choose, Walk
 from penstock.ir.ops.accept import TINY
-
-Asking = Generator[Read | Draw, Any, Any]
 
 
 def greedy(walk: Walk, b: int, d: int, site: int, kids: list[int]) -> int:
@@ -22,15 +18,14 @@ def greedy(walk: Walk, b: int, d: int, site: int, kids: list[int]) -> int:
     return chosen
 
 
-def match(walk: Walk, b: int, d: int, site: int, kids: list[int]) -> Asking:
+def match(walk: Walk, b: int, d: int, site: int, kids: list[int]) -> int:
     """`Match`: one draw from the target."""
-    target = yield Read(b, site)
-    return (yield Draw(b, d, site, target))
+    return walk.select(b, d, site, walk.composed(b, site).softmax(-1))
 
 
-def kseq(walk: Walk, b: int, d: int, site: int, kids: list[int]) -> Asking:
+def kseq(walk: Walk, b: int, d: int, site: int, kids: list[int]) -> int:
     """`KSeq`: coins against the deflated ratio, then what is owed."""
-    target = yield Read(b, site)
+    target = walk.composed(b, site).softmax(-1)
     if kids:
         draft: Tensor = walk.q[kids[0]][b]
         rho = deflation(target, draft, len(kids)) if len(kids) > 1 else 1.0
@@ -41,7 +36,7 @@ def kseq(walk: Walk, b: int, d: int, site: int, kids: list[int]) -> Asking:
             if p > 0 and taken(walk, b, d, i, p, rho * float(q[x])):
                 return int(x)
         target = owed(target, draft, rho, len(kids))
-    return (yield Draw(b, d, site, target))
+    return walk.select(b, d, site, target)
 
 
 def taken(walk: Walk, b: int, d: int, i: int, p: float, q: float) -> bool:
@@ -85,9 +80,9 @@ def accepted(mass: float, count: int) -> float:
     return -math.expm1(count * math.log1p(-mass)) if mass < 1 else 1.0
 
 
-def recursive(walk: Walk, b: int, d: int, site: int, kids: list[int]) -> Asking:
+def recursive(walk: Walk, b: int, d: int, site: int, kids: list[int]) -> int:
     """`Recursive`: owe what the draft took, then shrink the draft, child after child."""
-    target = yield Read(b, site)
+    target = walk.composed(b, site).softmax(-1)
     draft: Tensor = walk.q[kids[0]][b].clone() if kids else target
     for i in kids:
         x = walk.token[b][i]
@@ -100,7 +95,7 @@ def recursive(walk: Walk, b: int, d: int, site: int, kids: list[int]) -> Asking:
         draft[x] = 0
         left = draft.sum()
         draft = draft / left if float(left) > 0 else draft
-    return (yield Draw(b, d, site, target))
+    return walk.select(b, d, site, target)
 
 
 RULES: dict[str, Choose] = {"greedy": greedy, "kseq": kseq, "match": match, "recursive": recursive}

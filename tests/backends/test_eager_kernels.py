@@ -3,6 +3,7 @@
 from dataclasses import fields, is_dataclass
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, fx
@@ -112,8 +113,10 @@ def test_every_kernel_has_a_case():
 # --- noise ---------------------------------------------------------------------------------------------------------
 def test_the_host_has_the_very_bits_of_the_noise():
     words = addresses(torch.arange(9), "s", "select", (torch.arange(9) * 5,))
-    assert torch.equal(-host.negated(host.token_words(1000), words.tolist()), exponentials(words, 1000))
-    assert torch.equal(-host.negated(host.token_words(1000), words.tolist()[:1]), exponentials(words[:1], 1000))
+    tokens, one = host.token_words(1000), host.halved(int(words[4]))
+    assert torch.equal(-host.negated(tokens, *map(np.uint32, one)), exponentials(words[4:5], 1000)[0])
+    low, high = words.astype(np.uint32)[:, None], (words >> np.uint64(32)).astype(np.uint32)[:, None]
+    assert torch.equal(-host.negated(tokens, low, high), exponentials(words, 1000))
 
 
 def test_a_row_that_is_not_live_draws_nothing(monkeypatch):
