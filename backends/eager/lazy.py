@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, fx
 from torch.utils import _pytree as pytree
 
@@ -17,9 +16,6 @@ from penstock.backends.eager.places import array
 from penstock.ir.lift import atomic
 from penstock.ir.op import Op
 
-Pick = Callable[[Any, Any, Any], Any]
-"""Reads a value at a row and a site, or at several."""
-
 
 @dataclass(frozen=True, eq=False)
 class Sites:
@@ -27,10 +23,8 @@ class Sites:
 
     run: Callable[..., tuple[Tensor, ...]] | None
     """None where nothing is left to do."""
-    pick: tuple[Pick, ...]
-    """By input."""
-    joint: bool
-    """Whether several can be composed at once: no stage's plain torch is among it, which is written for one."""
+    pick: tuple[Callable[[Any, int, int], Any], ...]
+    """How an input is read at a row and a site."""
 
     __name__ = "sites"
 
@@ -39,29 +33,18 @@ class Sites:
 
 
 class Site:
-    """The composed logits of a step, site by site."""
+    """``site(b, s)``: the logits ``[v]`` of a row and a site; ``site.array(b, s)`` the same as numpy has them."""
 
     def __init__(self, made: Sites, values: tuple[Any, ...]) -> None:
         self.made, self.values = made, values
         self.whole = array(values[0]) if made.run is None else None
 
     def __call__(self, b: int, s: int) -> Tensor:
-        """``[v]`` of a row and a site."""
         if self.made.run is None:
             return self.values[0][b, s]  # type: ignore[no-any-return]
         return self.made.run(*[pick(value, b, s) for pick, value in zip(self.made.pick, self.values, strict=True)])[0]
 
-    def rows(self, b: list[int], s: list[int]) -> Tensor:
-        """``[n,v]`` of as many rows, a site of each."""
-        if len(b) == 1:
-            return self(b[0], s[0])[None]
-        if not self.made.joint:
-            return torch.stack([self(*place) for place in zip(b, s, strict=True)])
-        picked = [pick(value, b, s) for pick, value in zip(self.made.pick, self.values, strict=True)]
-        return picked[0] if self.made.run is None else self.made.run(*picked)[0]
-
     def array(self, b: int, s: int) -> Any:
-        """``[v]`` as numpy has it."""
         return array(self(b, s)) if self.whole is None else self.whole[b, s]
 
 
@@ -77,12 +60,10 @@ def by_site(composed: fx.Node, kernels: Kernels) -> fx.Node:
         if node.target is atomic:
             values[node].target = alone
     for node, value in values.items():
-        pick: Pick = picks.get(node, at_site)
-        value.meta["example"] = pick(node.meta["example"], 0, 0)
+        value.meta["example"] = picks.get(node, at_site)(node.meta["example"], 0, 0)
     inner.output((values[composed],))
     run = compiled(inner, kernels) if late else None
-    joint = not any(node.target is atomic for node in late)
-    return composed.graph.call_function(Sites(run, tuple(picks.values()), joint), tuple(inputs))
+    return composed.graph.call_function(Sites(run, tuple(picks.values())), tuple(inputs))
 
 
 def deferred(composed: fx.Node) -> list[fx.Node]:
@@ -114,16 +95,16 @@ def alone(stage: Any, method: str, *args: Any) -> Any:
     return getattr(stage, method)(*args)
 
 
-def pick_of(example: Any) -> Pick:
+def pick_of(example: Any) -> Callable[[Any, int, int], Any]:
     """How to read a value at one row and site, by the example it was typed on."""
     if not isinstance(example, Tensor):
         return lambda value, b, s: pytree.tree_map(lambda x: x[b, s], value)
     return at_site if example.dim() > 1 else at_row
 
 
-def at_site(value: Tensor, b: Any, s: Any) -> Tensor:
+def at_site(value: Tensor, b: int, s: int) -> Tensor:
     return value[b, s]
 
 
-def at_row(value: Tensor, b: Any, s: Any) -> Tensor:
+def at_row(value: Tensor, b: int, s: int) -> Tensor:
     return value[b]
