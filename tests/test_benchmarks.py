@@ -19,7 +19,7 @@ def prompts(rows: int) -> list[list[int]]:
     return torch.randint(0, VOCAB, (rows, measured.PROMPT), generator=torch.Generator().manual_seed(rows)).tolist()
 
 
-@pytest.mark.parametrize("draft", measured.DRAFTS)
+@pytest.mark.parametrize("draft", measured.HAND)
 @pytest.mark.parametrize("rows", [1, 3])
 @pytest.mark.parametrize("pick", [Plain, Tuned])
 def test_greedy_loops_decode_what_penstock_decodes(draft, rows, pick):
@@ -36,7 +36,7 @@ def test_greedy_loops_decode_what_penstock_decodes(draft, rows, pick):
     assert ours.tokens() == hand.tokens() and 1.5 * rows * steps < ours.tokens() < 4.9 * rows * steps
 
 
-@pytest.mark.parametrize("draft", measured.DRAFTS)
+@pytest.mark.parametrize("draft", measured.HAND)
 @pytest.mark.parametrize(("rows", "near"), [(1, 0.6), (8, 0.25)])  # three standard deviations and more
 def test_sampled_loops_take_as_many_tokens(draft, rows, near):
     models, steps = pair(VOCAB), 160

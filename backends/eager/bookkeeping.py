@@ -1,20 +1,20 @@
 """The bookkeeping of drafts on lists: a few dozen small numbers a row, and distributions by column that are never copied."""
 
 from functools import lru_cache
+from itertools import chain
 
 import numpy as np
 from torch import Tensor
 
 from penstock.backends.eager.places import Columns, Numbers, from_numbers
-from penstock.ir.ops.rows import at_each as at_each_op
 
 
 def stacked(*tokens: Numbers) -> Numbers:
-    return [list(row) for row in zip(*tokens, strict=True)]
+    return list(map(list, zip(*tokens, strict=True)))
 
 
 def join_numbers(*parts: Numbers) -> Numbers:
-    return [[x for part in row for x in part] for row in zip(*parts, strict=True)]
+    return [list(chain.from_iterable(row)) for row in zip(*parts, strict=True)]
 
 
 def join_columns(*parts: Columns) -> Columns:
@@ -48,9 +48,12 @@ def canonical_tip(tip_sites: Numbers, first: int) -> Numbers:
 
 def at_each(values: Tensor, index: Numbers) -> Tensor:
     """Mostly every site is its own, and nothing moves."""
-    if all(row == list(range(values.shape[1])) for row in index):
+    sites, own = values.shape[1], list(range(values.shape[1]))
+    if all(row == own for row in index):
         return values
-    return at_each_op.meaning(values, from_numbers(index, np.int64))  # type: ignore[no-any-return]
+    places = [b * sites + max(i, 0) for b, row in enumerate(index) for i in row]
+    picked = values.flatten(0, 1).index_select(0, from_numbers(places, np.int64))
+    return picked.view(len(index), -1, *values.shape[2:])
 
 
 def own_sites(token: Numbers, parents: tuple[int, ...]) -> tuple[Numbers, Numbers, Numbers]:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from penstock.backends.eager.feed import feed_of, with_text
 from penstock.backends.eager.places import Numbers, from_numbers
-from penstock.backends.eager.state import write
+from penstock.backends.eager.state import increase, write
 from penstock.ir.host import Feed
 from penstock.ir.ops import forward as meaning
 from penstock.ir.state import Sequence, View
@@ -59,10 +59,10 @@ def count_fed(view: View, parents: tuple[int, ...], lengths: list[int] | None, l
     """What the view has in its slots now: the text of live rows where it was fed, and more nodes."""
     if parents:
         view.parents += parents  # type: ignore[operator]
-        view.fed.add_(len(parents) if all(live) else from_numbers([len(parents) * on for on in live], np.int64))
+        increase(view.fed, [len(parents) * on for on in live])
     if lengths:
-        cached = lengths if all(live) else view.cached.tolist()
-        write(view.cached, [n if on else c for n, c, on in zip(lengths, cached, live, strict=True)])
+        kept = lengths if all(live) else view.cached.tolist()
+        write(view.cached, [n if on else c for n, c, on in zip(lengths, kept, live, strict=True)])
 
 
 def once_more(view: View, hidden: Any, root: bool, lengths: list[int], live: list[bool]) -> Feed:

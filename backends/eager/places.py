@@ -30,6 +30,10 @@ class Kernel:
     gives: tuple[Place, ...]
     """One place a result."""
 
+    @property
+    def __name__(self) -> str:
+        return self.run.__name__
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.run(*args, **kwargs)
 

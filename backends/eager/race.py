@@ -26,22 +26,24 @@ def race(weights: Tensor, key: Numbers, stage: str, purpose: str, at: Numbers, *
     """A row that is not live draws nothing, and gets token 0."""
     rows = [b for b, on in enumerate(live) if on]
     words = [address(key[b], stage, purpose, [c if isinstance(c, int) else c[b] for c in at]) for b in rows]
-    drawn = dict(zip(rows, winners(weights if len(rows) == len(live) else weights[rows], words), strict=True))
-    held = weights.numpy()
-    for b, token in drawn.items():
+    drawn, held = [0] * len(live), array(weights)
+    for b, token in zip(rows, winners(weights if len(rows) == len(live) else weights[rows], words), strict=True):
         if not held[b, token] > 0:  # NaN too
             what = f"stage {stage}: row {b} has nothing to draw from"
             raise PenstockError(what, fix="check this model's weights and precision")
-    return [drawn.get(b, 0) for b in range(len(live))]
+        drawn[b] = token
+    return drawn
 
 
 def winners(weights: Tensor, words: list[int]) -> list[int]:
-    """`winner` of every row of ``[n,v]``: together, as long as their noise stays in the processor's cache."""
-    rows, size = weights.shape
-    if rows == 1 or rows * size > CACHED:
+    """`winner` of every row of ``[n,v]``; together, as long as their noise stays in the processor's cache."""
+    many, found = max(1, CACHED // weights.shape[1]), list[int]()
+    if many == 1 or len(words) == 1:
         return [winner(weights[i], word) for i, word in enumerate(words)]
-    low, high = np.array([halved(word) for word in words], np.uint32)[..., None].swapaxes(0, 1)
-    return list(least(negated(token_words(size), low, high), weights).tolist())
+    for i in range(0, len(words), many):
+        low, high = np.array([halved(word) for word in words[i : i + many]], np.uint32)[..., None].swapaxes(0, 1)
+        found += least(negated(token_words(weights.shape[1]), low, high), weights[i : i + many]).tolist()
+    return found
 
 
 def winner(weights: Tensor, word: int) -> int:

@@ -20,6 +20,14 @@ def write(values: Tensor, numbers: list[int]) -> None:
         values.numpy()[:] = numbers
 
 
+def increase(values: Tensor, amounts: list[int]) -> None:
+    """In place, by an amount a row."""
+    if len(amounts) == 1:
+        values.fill_(values.item() + amounts[0])
+    else:
+        values.add_(from_numbers(amounts, np.int64))
+
+
 def keep(view: View, seq: Sequence, node: Numbers, count: Numbers, *, live: Numbers) -> tuple[View]:
     """Nothing moves where the accepted path is the first nodes in order."""
     fed, kept, moves = view.fed.tolist(), [0] * len(node), False
@@ -35,7 +43,7 @@ def keep(view: View, seq: Sequence, node: Numbers, count: Numbers, *, live: Numb
         source = [[n + path[j + 1] - 1 if j < k else trash for j in range(longest)] for n, path, k in rows]
         target = [[n + j if j < k else trash for j in range(longest)] for n, _, k in rows]
         view.cache.move(from_numbers(source, np.int64), from_numbers(target, np.int64))
-    view.cached.add_(kept[0] if len(kept) == 1 else from_numbers(kept, np.int64))
+    increase(view.cached, kept)
     view.fed.zero_()
     view.parents = ()
     view.trail = None if view.trail is None else view.trail[:, :0]
@@ -43,16 +51,17 @@ def keep(view: View, seq: Sequence, node: Numbers, count: Numbers, *, live: Numb
 
 
 def append(seq: Sequence, tokens: Numbers, count: Numbers, eos: tuple[int, ...], *, live: Numbers) -> tuple[Sequence]:
-    text, length, status, limit = seq.tokens.numpy(), seq.length.tolist(), seq.status.tolist(), seq.limit.tolist()
+    text, length, limit, ended = seq.tokens.numpy(), seq.length.tolist(), seq.limit.tolist(), dict[int, int]()
     for b, n in enumerate(count):
         if live[b]:
-            text[b, length[b] : length[b] + n] = tokens[b][:n]
-            length[b] += n
+            end = length[b] + n
+            text[b, length[b] : end] = tokens[b][:n]
             if tokens[b][n - 1] in eos:
-                status[b] = EOS
-            elif length[b] >= limit[b] and status[b] == RUNNING:
-                status[b] = LENGTH
-    write(seq.length, length)
-    write(seq.status, status)
-    write(seq.steps, [n + on for n, on in zip(seq.steps.tolist(), live, strict=True)])
+                ended[b] = EOS
+            elif end >= limit[b]:
+                ended[b] = LENGTH
+    if ended:
+        write(seq.status, [ended.get(b, status) for b, status in enumerate(seq.status.tolist())])
+    increase(seq.length, [n * on for n, on in zip(count, live, strict=True)])
+    increase(seq.steps, live)
     return (seq,)

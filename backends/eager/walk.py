@@ -17,7 +17,7 @@ from penstock.ir.noise import address, exponential
 from penstock.ir.region import Region
 
 
-@dataclass
+@dataclass(slots=True)
 class Walk:
     """What one walk reads, rows first."""
 
