@@ -98,7 +98,8 @@ def with_text(
     view: View, seq: Sequence, tokens: Numbers | None, lengths: list[int], live: list[bool]
 ) -> tuple[list[list[int]], int]:
     """Each row's text that is due, before its nodes' tokens, and the longest of these texts."""
-    suffix, begins, ids, text = seq.tokens.numpy(), view.prefix_length.tolist(), list[list[int]](), 0
+    suffix, begins, text = seq.tokens.numpy(), view.prefix_length.tolist(), 0
+    ids: list[list[int]] = []
     for b, (begin, end, first) in enumerate(zip(begins, lengths, view.cached.tolist(), strict=True)):
         first = first if live[b] else end
         due = suffix[b, max(first - begin, 0) : end - begin].tolist()

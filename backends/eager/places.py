@@ -84,9 +84,12 @@ def from_numbers(value: Any, dtype: Any) -> Tensor:
     return torch.from_numpy(np.array(value, dtype))
 
 
+NUMPY_HAS = frozenset((torch.float32, torch.float64))
+
+
 def array(logits: Tensor) -> Any:
     """Logits as a numpy array, which has no bfloat16."""
-    return logits.numpy() if logits.dtype in (torch.float32, torch.float64) else logits.float().numpy()
+    return logits.numpy() if logits.dtype in NUMPY_HAS else logits.float().numpy()
 
 
 def code(name: str, home: Place, place: Place, example: Tensor) -> tuple[str, dict[str, Any]]:

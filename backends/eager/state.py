@@ -51,7 +51,8 @@ def keep(view: View, seq: Sequence, node: Numbers, count: Numbers, *, live: Numb
 
 
 def append(seq: Sequence, tokens: Numbers, count: Numbers, eos: tuple[int, ...], *, live: Numbers) -> tuple[Sequence]:
-    text, length, limit, ended = seq.tokens.numpy(), seq.length.tolist(), seq.limit.tolist(), dict[int, int]()
+    text, length, limit = seq.tokens.numpy(), seq.length.tolist(), seq.limit.tolist()
+    ended: dict[int, int] = {}
     for b, n in enumerate(count):
         if live[b]:
             end = length[b] + n

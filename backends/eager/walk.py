@@ -39,7 +39,9 @@ class Walk:
 
     def row(self, b: int, choose: "Choose") -> tuple[list[int], list[int]]:
         """``(tokens, sites they were selected from)`` of one row."""
-        below, site, tokens, nodes = self.children(b), 0, list[int](), list[int]()
+        below, site = self.children(b), 0
+        tokens: list[int] = []
+        nodes: list[int] = []
         while site >= 0:
             kids = below.get(site, [])
             chosen = choose(self, b, len(tokens), site, kids)
@@ -52,16 +54,18 @@ class Walk:
         """Valid nodes by parent site, in draw order."""
         found: dict[int, list[int]] = {}
         if self.token is not None:
-            for i, parent in enumerate(self.parent_site[b]):
-                if self.valid[b][i]:
+            for i, (parent, valid) in enumerate(zip(self.parent_site[b], self.valid[b], strict=True)):
+                if valid:
                     found.setdefault(parent, []).append(i)
         return found
 
     def onward(self, b: int, site: int, count: int, kids: list[int], chosen: int) -> int:
         """The site the chosen token leads to, or -1 where the path ends."""
-        below = next((self.site[b][i] for i in kids if self.token[b][i] == chosen), -1)
-        if below < 0 or self.length[b] + count >= self.limit[b]:
+        token = self.token[b] if kids else ()
+        node = next((i for i in kids if token[i] == chosen), None)
+        if node is None or self.length[b] + count >= self.limit[b]:
             return -1
+        below = self.site[b][node]
         if self.last is not None and self.last[b][site] or self.closed is not None and self.closed[b][below]:
             return -1
         return int(below)
