@@ -46,6 +46,9 @@ def vectorised(stage: Any, method: str, args: tuple[Any, ...]) -> Any:
     """``method`` mapped over the leading ``[b,n]`` (or ``[b]``) that the last argument's leaves share with the first's."""
     leads = lead_of(args)
     flat = pytree.tree_map(lambda x: x.reshape(-1, *x.shape[len(leads) :]) if isinstance(x, Tensor) else x, args)
+    if leads.numel() == 1:  # one site: the method as written, a tenth of what mapping it costs
+        alone = pytree.tree_map(lambda x: x[0] if isinstance(x, Tensor) else x, flat)
+        return pytree.tree_map(lambda x: x.reshape(*leads, *x.shape), getattr(stage, method)(*alone))
     axes = pytree.tree_map(lambda x: 0 if isinstance(x, Tensor) else None, flat)
     out = torch.vmap(getattr(stage, method), in_dims=axes)(*flat)
     return pytree.tree_map(lambda x: x.reshape(*leads, *x.shape[1:]), out)
