@@ -18,6 +18,8 @@ KERNELS: Kernels = {
     random.race: (kernel(race.race),),
     random.largest: (kernel(race.largest),),
     logits.scale: (kernel(shaping.scale),),
+    logits.top_k: (kernel(shaping.top_k),),
+    logits.top_p: (kernel(shaping.top_p),),
     logits.top_ids: (kernel(race.top_ids),),
     draft.stacked: (kernel(bookkeeping.stacked),),
     draft.repeated: (kernel(bookkeeping.repeated_numbers), kernel(bookkeeping.repeated_columns)),

@@ -1,11 +1,14 @@
-"""Shaping logits on the host: the meanings' arithmetic with less around it."""
+"""Shaping logits on the host: the meanings' arithmetic with less around it, and numpy's sort, which is vectorised."""
 
 from functools import lru_cache
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from penstock.ir.ops.logits import scale as scale_op
+from penstock.backends.eager.places import array
+from penstock.ir.ops import logits as meaning
 
 
 @lru_cache(maxsize=256)
@@ -16,5 +19,32 @@ def constant(value: float, dtype: torch.dtype) -> Tensor:
 
 def scale(logits: Tensor, temperature: float | Tensor) -> Tensor:
     if isinstance(temperature, Tensor) or not temperature:
-        return scale_op.meaning(logits, temperature)  # type: ignore[no-any-return]
+        return meaning.scale.meaning(logits, temperature)  # type: ignore[no-any-return]
     return logits / constant(temperature, logits.dtype)
+
+
+def top_k(logits: Tensor, k: int) -> Tensor:
+    size = logits.shape[-1]
+    if k >= size:
+        return logits
+    values = array(logits)
+    return floored(logits, values, np.partition(values, size - k)[..., size - k], np.full(values.shape[:-1], k))
+
+
+def top_p(logits: Tensor, p: float | Tensor) -> Tensor:
+    values = array(logits)
+    ordered = torch.from_numpy(np.sort(values)[..., ::-1].copy()).to(logits.dtype)
+    chance = ordered.softmax(-1)
+    before = chance.cumsum(-1) - chance
+    count = (before < meaning.over(p, ordered)).sum(-1).clamp_(min=1)
+    return floored(logits, values, array(ordered.gather(-1, count[..., None] - 1))[..., 0], count.numpy())
+
+
+def floored(logits: Tensor, values: Any, floor: Any, count: Any) -> Tensor:
+    """The ``count`` largest of ``values [..., v]``, of which ``floor`` is the least; of those equal to it the lowest ids."""
+    kept = ~(values < floor[..., None])  # what is no number stays, to be seen
+    for place in np.argwhere(kept.sum(-1) > count):
+        row = kept[tuple(place)]
+        tied = np.flatnonzero(values[tuple(place)] == floor[tuple(place)])
+        row[tied[len(tied) - (row.sum() - count[tuple(place)]) :]] = False
+    return logits.masked_fill(torch.from_numpy(~kept), -torch.inf)
