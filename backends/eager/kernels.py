@@ -20,6 +20,7 @@ KERNELS: Kernels = {
     logits.scale: (kernel(shaping.scale),),
     logits.top_k: (kernel(shaping.top_k),),
     logits.top_p: (kernel(shaping.top_p),),
+    logits.repetition_penalty: (kernel(shaping.repetition_penalty),),
     logits.top_ids: (kernel(race.top_ids),),
     draft.stacked: (kernel(bookkeeping.stacked),),
     draft.repeated: (kernel(bookkeeping.repeated_numbers), kernel(bookkeeping.repeated_columns)),

@@ -40,6 +40,14 @@ def top_p(logits: Tensor, p: float | Tensor) -> Tensor:
     return floored(logits, values, array(ordered.gather(-1, count[..., None] - 1))[..., 0], count.numpy())
 
 
+def repetition_penalty(logits: Tensor, seen: Tensor, alpha: float) -> Tensor:
+    """Few tokens were seen: the others are only copied."""
+    values, where = array(logits).copy(), seen.numpy()
+    held = values[where]
+    values[where] = np.where(held > 0, held / alpha, held * alpha)
+    return torch.from_numpy(values).to(logits.dtype)
+
+
 def floored(logits: Tensor, values: Any, floor: Any, count: Any) -> Tensor:
     """The ``count`` largest of ``values [..., v]``, of which ``floor`` is the least; of those equal to it the lowest ids."""
     kept = ~(values < floor[..., None])  # what is no number stays, to be seen

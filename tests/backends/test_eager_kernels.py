@@ -67,6 +67,8 @@ CASES: list[tuple[Op, tuple[Any, ...], dict[str, Any]]] = [
     (logits.top_p, (floats(V).double() * 9, 0.3), {}),
     (logits.top_p, (floats(2, 3, V), torch.tensor([0.2, 1.0])), {}),
     (logits.top_p, (CUT, 0.9), {}),
+    (logits.repetition_penalty, (floats(2, 3, V), floats(2, 3, V, seed=2) > 2, 1.3), {}),
+    (logits.repetition_penalty, (floats(V).double(), floats(V, seed=2) > 2, 0.7), {}),
     (logits.top_ids, (floats(2, 3, V), None, 1), {}),
     (logits.top_ids, (floats(2, 3, V).round(), None, 7), {}),
     (logits.top_ids, (floats(2, 3, V), floats(2, 3, V, seed=1).round(), 5), {}),
