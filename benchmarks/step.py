@@ -19,7 +19,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from hand_written import Chain, Chains, Loop, Plain, Tree, Tuned
+from hand_written import Chain, Chains, Loop, Plain, Tuned
+from hand_written_tree import Tree
 from stub import Stub, pair
 
 from penstock.backends.eager.lower import lower
