@@ -4,80 +4,113 @@ Written with penstock ops, a computation is recorded op by op on all sites at on
 their leading dimensions. Plain torch becomes one atomic op, vectorised with `torch.vmap`.
 """
 
+from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
 from torch import Tensor
+from torch.fx.proxy import TraceError
 from torch.utils import _pytree as pytree
 
 from penstock.ir import tracing
 from penstock.ir.op import op
+
+Asked = tuple[tuple[str, Any], ...]
+"""The fields of a stage that a request sets, and their values ``[b]``."""
 
 
 class PlainTorch(Exception):
     """Raised while lifting, when a stage leaves penstock's ops."""
 
 
-def lift(stage: Any, method: str, *args: Any) -> Any:
-    """``stage.method(*args)`` on every site: op by op where it can be, else as one atomic op."""
+@dataclass(frozen=True)
+class Bound:
+    """A stage, and the traced values of the fields that a request sets."""
+
+    stage: Any
+    asked: Asked = ()
+
+    @property
+    def whole(self) -> Any:
+        """The stage with these values in place."""
+        return with_values(self.stage, self.asked)
+
+
+def with_values(stage: Any, asked: Asked) -> Any:
+    """A stage with some of its fields replaced, unchecked."""
+    return stage.model_copy(update=dict(asked)) if asked else stage
+
+
+def lift(bound: Bound, method: str, *args: Any, lead: int = 2) -> Any:
+    """``stage.method(*args)`` at every site: op by op where it can be, else as one atomic op.
+
+    ``lead``: the leading dimensions that sites are, ``[b,n]``, or rows alone, ``[b]``.
+    """
     tracer = cast(Any, tracing.active())
-    if tracer is None:
-        return vectorised(stage, method, args)
     mark = next(iter(reversed(tracer.graph.nodes)), None)
     try:
         with tracer.only_ops():
-            return getattr(stage, method)(*args)
-    except PlainTorch:
+            return getattr(bound.whole, method)(*args)
+    except (PlainTorch, TraceError):
         for node in reversed(list(tracer.graph.nodes)):
             if node is mark:
                 break
             if node.op != "placeholder":
                 tracer.graph.erase_node(node)
-    return atomic(tracer.constant(stage), method, *args)
+    options = {"lead": lead} if lead != 2 else {}
+    return atomic(tracer.constant(bound.stage), method, *args, **options, **asking(bound))
 
 
 @op()
-def atomic(stage: Any, method: str, *args: Any) -> Any:
-    """A stage's plain torch on every site: opaque to rules."""
-    return vectorised(stage, method, args)
+def atomic(stage: Any, method: str, *args: Any, lead: int = 2, asked: Asked = ()) -> Any:
+    """A stage's plain torch at every site: opaque to rules."""
+    return vectorised(stage, method, args, lead, asked)
 
 
-def vectorised(stage: Any, method: str, args: tuple[Any, ...]) -> Any:
-    """``method`` mapped over the leading ``[b,n]`` (or ``[b]``) that the last argument's leaves share with the first's."""
-    leads = lead_of(args)
-    flat = pytree.tree_map(lambda x: x.reshape(-1, *x.shape[len(leads) :]) if isinstance(x, Tensor) else x, args)
-    if leads.numel() == 1:  # one site: the method as written, a tenth of what mapping it costs
-        alone = pytree.tree_map(lambda x: x[0] if isinstance(x, Tensor) else x, flat)
-        return pytree.tree_map(lambda x: x.reshape(*leads, *x.shape), getattr(stage, method)(*alone))
-    axes = pytree.tree_map(lambda x: 0 if isinstance(x, Tensor) else None, flat)
-    out = torch.vmap(getattr(stage, method), in_dims=axes)(*flat)
+def asking(bound: Bound) -> dict[str, Any]:
+    """How an op is told what requests set: not at all where they set nothing."""
+    return {"asked": bound.asked} if bound.asked else {}
+
+
+def vectorised(stage: Any, method: str, args: tuple[Any, ...], lead: int, asked: Asked) -> Any:
+    """``method`` mapped over the first ``lead`` dimensions of every tensor among ``args``; ``asked`` has one value a row."""
+    leads = next(x.shape[:lead] for x in pytree.tree_leaves(args) if isinstance(x, Tensor))
+    flat = pytree.tree_map(lambda x: x.reshape(-1, *x.shape[lead:]) if isinstance(x, Tensor) else x, args)
+    names, values = [name for name, _ in asked], [x.repeat_interleave(leads.numel() // len(x)) for _, x in asked]
+
+    def one(values: list[Tensor], args: tuple[Any, ...]) -> Any:
+        return getattr(with_values(stage, tuple(zip(names, values, strict=True))), method)(*args)
+
+    if leads.numel() == 1:  # the method as written, a tenth of what mapping it costs
+        alone = pytree.tree_map(lambda x: x[0] if isinstance(x, Tensor) else x, (values, flat))
+        return pytree.tree_map(lambda x: x.reshape(*leads, *x.shape), one(*alone))
+    axes = pytree.tree_map(lambda x: 0 if isinstance(x, Tensor) else None, (values, flat))
+    out = torch.vmap(one, in_dims=axes)(values, flat)
     return pytree.tree_map(lambda x: x.reshape(*leads, *x.shape[1:]), out)
 
 
-def lead_of(args: tuple[Any, ...]) -> torch.Size:
-    """The leading dimensions that all tensors among the arguments share: rows, or rows and sites."""
-    tensors = [x for x in pytree.tree_leaves(args) if isinstance(x, Tensor)]
-    shared = min(min(x.dim() for x in tensors), 2)
-    while shared > 1 and len({x.shape[:shared] for x in tensors}) > 1:
-        shared -= 1
-    return tensors[0].shape[:shared]
+def advanced(bound: Bound, state: Any, token: Any, raw: Any) -> Any:
+    """Record `advance` of a bound stage."""
+    return advance(cast(Any, tracing.active()).constant(bound.stage), state, token, raw, **asking(bound))
 
 
 @op()
-def advance(stage: Any, state: Any, token: Tensor, raw: Tensor | None) -> Any:
+def advance(stage: Any, state: Any, token: Tensor, raw: Tensor | None, asked: Asked = ()) -> Any:
     """Path state after one more token ``[b]`` or ``[b,n]``, selected where the raw logits were ``raw``."""
-    return vectorised(stage, "step", (state, token, raw) if raw is not None else (state, token, None))
+    return vectorised(stage, "step", (state, token, raw), token.dim(), asked)
 
 
 @op()
-def along_paths(stage: Any, start: Any, parent_site: Tensor, token: Tensor, raw: Tensor | None) -> Any:
+def along_paths(
+    stage: Any, start: Any, parent_site: Tensor, token: Tensor, raw: Tensor | None, asked: Asked = ()
+) -> Any:
     """Path state at every site ``[b,1+n,...]``: the root's, then each node's from its parent site's and its token."""
     rows = torch.arange(len(parent_site))
     states = pytree.tree_map(lambda x: x[:, None], start)
     for i in range(token.shape[1]):
         parent = parent_site[:, i]
         before = at_site(states, rows, parent)
-        after = vectorised(stage, "step", (before, token[:, i], None if raw is None else raw[rows, parent]))
+        after = advance.meaning(stage, before, token[:, i], None if raw is None else raw[rows, parent], asked)
         states = pytree.tree_map(lambda x, y: torch.cat([x, y[:, None]], 1), states, after)
     return states
 

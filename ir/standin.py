@@ -66,7 +66,7 @@ def waves(*shape: int) -> Tensor:
 
 def example_state(views: dict[str, StandIn], nodes: int, params: Sequence[str] = ()) -> State:
     """A small batch of rows of unequal prompts over stand-ins, with room for one step of ``nodes`` nodes."""
-    values = {name: torch.ones(EXAMPLE_ROWS) for name in params}
+    values = {name: torch.ones(EXAMPLE_ROWS, dtype=torch.float64) for name in params}
     seq = new_sequence(EXAMPLE_ROWS, 16 + nodes, key=torch.arange(EXAMPLE_ROWS), limit=8, params=values)
     prompts = [[1] * (1 + row % 3) for row in range(EXAMPLE_ROWS)]
     state: State = {"seq": seq}

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from penstock.ir.errors import PenstockError
-from penstock.ir.lift import advance, lift
+from penstock.ir.lift import advanced, lift
 from penstock.ir.ops.forward import forward
 from penstock.ir.ops.probes import apart, by_site, chains, flattened, grouped, with_parents, with_probes
 from penstock.ir.ops.rows import at_each
@@ -80,10 +80,9 @@ class Step:
         """Carry on the value of the site that the step's last token was selected from."""
         self.carried[register] = by_site
 
-    def value(self, field_value: Any) -> Any:
-        """A stage's field: a constant, or the request parameter that it names."""
-        name = getattr(field_value, "param", None)
-        return field_value if name is None else request_parameter("seq", name)
+    def asked(self, name: str) -> Any:
+        """A request parameter, ``[b]``."""
+        return request_parameter("seq", name)
 
     def score(self, view: str, **options: Any) -> Scored:
         """The view's logits at every site of the draft, the root fed with it."""
@@ -154,14 +153,14 @@ def shaped(step: Step, logits: Any, states: Mapping[str, Any]) -> Any:
 
 def transformed(step: Step, placed: Any, logits: Any, state: Any) -> Any:
     """One transform at every site: by its path state if it has one."""
-    stage = placed.bound(step)
-    return lift(stage, "transform", logits) if state is None else lift(stage, "read", state, logits)
+    bound = placed.bound(step)
+    return lift(bound, "transform", logits) if state is None else lift(bound, "read", state, logits)
 
 
 def stepped(step: Step, states: Mapping[str, Any], token: Any) -> dict[str, Any]:
     """Mirrored path states one token further."""
-    stages = {placed.name: placed.bound(step) for placed in step.mirrored}
-    return {name: advance(step.tracer.constant(stages[name]), state, token, None) for name, state in states.items()}
+    bound = {placed.name: placed.bound(step) for placed in step.mirrored if placed.name in states}
+    return {name: advanced(bound[name], state, token, None) for name, state in states.items()}
 
 
 def gathered(states: Mapping[str, Any], index: Any) -> dict[str, Any]:

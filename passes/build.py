@@ -1,6 +1,6 @@
 """Trace a plan into the graph of one step: decide, draft, score, compose, cut, accept, state."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
@@ -12,7 +12,7 @@ from torch.utils import _pytree as pytree
 from penstock.ir import tracing
 from penstock.ir.draft import widened
 from penstock.ir.errors import PenstockError
-from penstock.ir.lift import advance, along_paths, lift
+from penstock.ir.lift import advanced, along_paths, asking, lift
 from penstock.ir.ops.accept import RULES
 from penstock.ir.ops.forward import keep
 from penstock.ir.ops.rows import at
@@ -55,7 +55,6 @@ def build(
     views: Mapping[str, StandIn],
     *,
     eos: tuple[int, ...] = (),
-    params: tuple[str, ...] = (),
     bucket: Bucket | None = None,
 ) -> StepGraph:
     """Trace one step over stand-ins of the views' models. Raises PenstockError at the author's line.
@@ -69,9 +68,9 @@ def build(
     if is_frontier(p.stage for p in plan.scorers):
         return StepGraph(*frontier_graph(plan, views, eos), plan, 0, eos)
     room = room_of(plan)
-    example = example_state(dict(views), room, params) | registers_of(
-        plan, [[1] * (1 + r % 3) for r in range(EXAMPLE_ROWS)], vocab
-    )
+    prompts = [[1] * (1 + r % 3) for r in range(EXAMPLE_ROWS)]
+    registers = registers_of(plan, prompts, vocab, [dict.fromkeys(plan.params, 1.0)] * EXAMPLE_ROWS)
+    example = example_state(dict(views), room, plan.params) | registers
     decision = decision_of(plan)
     if decision is not None and bucket is None:
         bucket = bucket_of(example[decision], torch.ones(EXAMPLE_ROWS))
@@ -80,7 +79,7 @@ def build(
         step = Step(tracer, vocab, plan.mirrored, bucket, frozenset(view for p in plan.stages for view in p.listens))
         trace_phases(step, plan, tuple(views), eos)
         graph = tracer.finish(tuple(example))
-    again = partial(build, plan, views, eos=eos, params=params)
+    again = partial(build, plan, views, eos=eos)
     return StepGraph(graph, tuple(example), plan, room, eos, decision, cache(lambda other: again(bucket=other)))
 
 
@@ -90,12 +89,16 @@ def room_of(plan: Plan) -> int:
     return nodes + (1 + nodes) * sum(int(getattr(p.stage, "room_a_site", 0)) for p in plan.stages)
 
 
-def registers_of(plan: Plan, prompts: list[list[int]], vocab: int) -> State:
-    """The registers of a new batch: path states from each row's prompt, and what stages carry."""
+def registers_of(
+    plan: Plan, prompts: list[list[int]], vocab: int, params: Sequence[Mapping[str, float]] | None = None
+) -> State:
+    """The registers of a new batch: path states from each row's prompt and request parameters, and what stages carry."""
     found: State = {}
     for p in plan.stages:
         if p.automaton:
-            found[f"reg:{p.name}"] = Register(batched([p.stage.start(prompt, vocab) for prompt in prompts]))
+            stages = [p.stage] * len(prompts) if params is None else [p.at(values) for values in params]
+            starts = [stage.start(prompt, vocab) for stage, prompt in zip(stages, prompts, strict=True)]
+            found[f"reg:{p.name}"] = Register(batched(starts))
         if p.has("registers"):
             found |= {f"reg:{name}": Register(value) for name, value in p.stage.registers(len(prompts), vocab).items()}
     return found
@@ -158,7 +161,8 @@ def site_states(step: Step, p: Placed, start: Any, draft: Draft | None, scored: 
     if draft is None:
         return widened(start, 1)
     raw = scored.raw if getattr(p.stage, "raw_wanted", False) else None
-    return along_paths(step.tracer.constant(p.stage), start, draft.parent_site, draft.token, raw)
+    bound = p.bound(step)
+    return along_paths(step.tracer.constant(bound.stage), start, draft.parent_site, draft.token, raw, **asking(bound))
 
 
 def composed(step: Step, order: tuple[Placed, ...], scored: Scored) -> Any:
@@ -167,7 +171,7 @@ def composed(step: Step, order: tuple[Placed, ...], scored: Scored) -> Any:
     for p in order:
         with step.tracer.stage_of(p.name, p.source, origin="lift"):
             if isinstance(p.stage, Composer):
-                logits = p.bound(step).compose(step, logits, p.name)
+                logits = p.bound(step).whole.compose(step, logits, p.name)
             elif not p.automaton or p.has("read"):
                 logits = transformed(step, p, logits, step.path_states.get(p.name))
     return logits
@@ -179,10 +183,10 @@ def cuts(step: Step, plan: Plan, scored: Scored, eos: tuple[int, ...]) -> tuple[
     for p in (p for p in plan.stages if p.automaton):
         state = step.path_states[p.name]
         if p.has("cut"):
-            cut = lift(p.stage, "cut", state, scored.raw)
+            cut = lift(p.bound(step), "cut", state, scored.raw)
             last = cut if last is None else last | cut
         if p.has("end"):
-            ended = lift(p.stage, "end", state)
+            ended = lift(p.bound(step), "end", state)
             closed = ended if closed is None else closed | ended
     if eos and step.draft is not None:
         stop = reached_by(step.draft.token, eos)
@@ -198,10 +202,10 @@ def settle(step: Step, plan: Plan, commit: Commit, scored: Scored, views: tuple[
     for p in (p for p in plan.stages if p.automaton):
         before = at(step.path_states[p.name], commit.last_site)
         raw = at(scored.raw, commit.last_site) if getattr(p.stage, "raw_wanted", False) else None
-        state = advance(step.tracer.constant(p.stage), before, commit.last_token, raw)
+        state = advanced(p.bound(step), before, commit.last_token, raw)
         put(f"reg:{p.name}", state)
         if p.has("end") and getattr(p.stage, "status", None) is not None:
-            ends.append((lift(p.stage, "end", state), int(p.stage.status)))
+            ends.append((lift(p.bound(step), "end", state, lead=1), int(p.stage.status)))
     for name, by_site in step.carried.items():
         put(f"reg:{name}", at(by_site, commit.last_site))
     for p in (p for p in plan.stages if p.has("learn")):

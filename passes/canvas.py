@@ -10,7 +10,7 @@ from penstock.ir import tracing
 from penstock.ir.canvas import new_canvas
 from penstock.ir.canvas_step import CanvasStep
 from penstock.ir.errors import PenstockError
-from penstock.ir.lift import lift
+from penstock.ir.lift import Bound, lift
 from penstock.ir.ops.canvas import branches, by_branch, by_position, chain_verify, commit, gather_branch, worth_a_forward
 from penstock.ir.ports import CanvasDraft
 from penstock.ir.roles import SiteTransform
@@ -131,5 +131,5 @@ def composed(step: CanvasStep, plan: Plan, draft: CanvasDraft, logits: Any) -> A
     """The logits ``[b,d,l,v]`` after every transform, each at every position of every branch."""
     for p in plan.accepted:
         with step.tracer.stage_of(p.name, p.source, origin="lift"):
-            logits = by_branch(lift(p.stage, "transform", by_position(logits)), draft.tokens)
+            logits = by_branch(lift(Bound(p.stage), "transform", by_position(logits)), draft.tokens)
     return logits

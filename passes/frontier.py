@@ -10,7 +10,7 @@ from torch.utils import _pytree as pytree
 from penstock.ir import tracing
 from penstock.ir.errors import PenstockError
 from penstock.ir.frontier import new_frontier
-from penstock.ir.lift import advance
+from penstock.ir.lift import advanced
 from penstock.ir.ops.frontier import all_tokens, extend, extensions, spread, worth
 from penstock.ir.ops.rows import at_each
 from penstock.ir.ops.sequence import put
@@ -98,7 +98,7 @@ def trace_frontier(step: Step, plan: Plan, eos: tuple[int, ...]) -> None:
         parent, token = extend("seq", parent, token, score, eos)
     for p in (p for p in plan.accepted if p.automaton):
         with traced.stage_of(p.name, p.source):
-            put(f"reg:{p.name}", advance(traced.constant(p.stage), at_each(step.read(p.name), parent), token, None))
+            put(f"reg:{p.name}", advanced(p.bound(step), at_each(step.read(p.name), parent), token, None))
     with traced.stage_of(search.name, search.source):
         search.stage.settle(step, search.name)
 

@@ -1,8 +1,10 @@
 """A step before it is traced: stages with instance names, sorted into phases, and what elaboration did to them."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from penstock.ir.lift import Bound, with_values
 from penstock.ir.roles import Automaton, SiteTransform
 
 
@@ -29,11 +31,19 @@ class Placed:
     def has(self, method: str) -> bool:
         return hasattr(self.stage, method)
 
-    def bound(self, step: Any) -> Any:
-        """The stage with request parameters replaced by their traced values."""
-        fields = {n: getattr(self.stage, n) for n in type(self.stage).model_fields}
-        asked = {n: step.value(v) for n, v in fields.items() if hasattr(v, "param")}
-        return self.stage.model_copy(update=asked) if asked else self.stage
+    def bound(self, step: Any) -> Bound:
+        """The stage and the traced values of its request parameters."""
+        return Bound(self.stage, tuple((field, step.asked(name)) for field, name in self.params()))
+
+    def at(self, values: Mapping[str, float]) -> Any:
+        """The stage with the values that one request gives its parameters."""
+        return with_values(self.stage, tuple((field, values[name]) for field, name in self.params()))
+
+    def params(self) -> Iterator[tuple[str, str]]:
+        """``(field, request parameter)`` for every field that a request sets."""
+        for field in type(self.stage).model_fields:
+            if (name := getattr(getattr(self.stage, field), "param", None)) is not None:
+                yield field, name
 
     @property
     def mirrors(self) -> bool:
@@ -59,6 +69,11 @@ class Plan:
     acceptor: Placed | None = None
     rule: str = "auto"
     notes: tuple[str, ...] = ()
+
+    @property
+    def params(self) -> tuple[str, ...]:
+        """The request parameters that stages of the step read."""
+        return tuple(dict.fromkeys(name for p in self.stages for _, name in p.params()))
 
     def but(self, *notes: str, **changes: Any) -> "Plan":
         return replace(self, notes=self.notes + notes, **changes)

@@ -13,7 +13,7 @@ from torch.utils import _pytree as pytree
 
 from penstock.backends.eager.generate import Kernels, compiled
 from penstock.backends.eager.places import array
-from penstock.ir.lift import atomic
+from penstock.ir.lift import Asked, atomic, with_values
 from penstock.ir.op import Op
 
 
@@ -90,9 +90,9 @@ def says_any_lead(op: Op) -> bool:
     return op.category == "tensor" and dims.startswith("*")
 
 
-def alone(stage: Any, method: str, *args: Any) -> Any:
+def alone(stage: Any, method: str, *args: Any, lead: int = 2, asked: Asked = ()) -> Any:
     """`atomic` at one site: the stage's own method, as written."""
-    return getattr(stage, method)(*args)
+    return getattr(with_values(stage, asked), method)(*args)
 
 
 def pick_of(example: Any) -> Callable[[Any, int, int], Any]:

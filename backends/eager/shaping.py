@@ -23,7 +23,9 @@ def scale(logits: Tensor, temperature: float | Tensor) -> Tensor:
     return logits / constant(temperature, logits.dtype)
 
 
-def top_k(logits: Tensor, k: int) -> Tensor:
+def top_k(logits: Tensor, k: int | Tensor) -> Tensor:
+    if isinstance(k, Tensor):
+        return meaning.top_k.meaning(logits, k)  # type: ignore[no-any-return]
     size = logits.shape[-1]
     if k >= size:
         return logits
@@ -40,8 +42,10 @@ def top_p(logits: Tensor, p: float | Tensor) -> Tensor:
     return floored(logits, values, array(ordered.gather(-1, count[..., None] - 1))[..., 0], count.numpy())
 
 
-def repetition_penalty(logits: Tensor, seen: Tensor, alpha: float) -> Tensor:
+def repetition_penalty(logits: Tensor, seen: Tensor, alpha: float | Tensor) -> Tensor:
     """Few tokens were seen: the others are only copied."""
+    if isinstance(alpha, Tensor):
+        return meaning.repetition_penalty.meaning(logits, seen, alpha)  # type: ignore[no-any-return]
     values, where = array(logits).copy(), seen.numpy()
     held = values[where]
     values[where] = np.where(held > 0, held / alpha, held * alpha)

@@ -34,12 +34,12 @@ class Decoder:
         limit = max(r.limit for r in requests)
         room = limit + self.graph.nodes + 1
         self._fits(requests)
-        params = {name: torch.tensor([float(r.params[name]) for r in requests]) for name in requests[0].params}
+        params = {n: torch.tensor([r.params[n] for r in requests], dtype=torch.float64) for n in requests[0].params}
         key = torch.tensor(self._keys(requests, first))
         seq = new_sequence(len(requests), room, key=key, limit=torch.tensor([r.limit for r in requests]), params=params)
         views = {f"view:{n}": new_view(m, [list(r.prompts[n]) for r in requests], room) for n, m in self.models.items()}
         vocab = next(iter(self.models.values())).vocab
-        registers = registers_of(self.graph.plan, [list(r.prompts[first]) for r in requests], vocab)
+        registers = registers_of(self.graph.plan, [list(r.prompts[first]) for r in requests], vocab, [r.params for r in requests])
         for view in views.values():
             prefill(view, seq)
         return {"seq": seq, **views, **registers}

@@ -63,10 +63,11 @@ def mask_tokens(logits: Float[Tensor, "*B V"], allowed: Bool[Tensor, "*B V"]) ->
 
 
 @op()
-def top_k(logits: Float[Tensor, "*B V"], k: int) -> Float[Tensor, "*B V"]:
+def top_k(logits: Float[Tensor, "*B V"], k: int | Float[Tensor, "B"]) -> Float[Tensor, "*B V"]:
     """Exactly the k largest logits stay, -inf elsewhere."""
-    order = logits.sort(dim=-1, descending=True, stable=True).indices[..., :k]
-    return torch.full_like(logits, -torch.inf).scatter(-1, order, logits.gather(-1, order))
+    ordered, order = logits.sort(dim=-1, descending=True, stable=True)
+    kept = ordered.masked_fill(torch.arange(logits.shape[-1]) >= over(k, logits), -torch.inf)
+    return torch.empty_like(logits).scatter(-1, order, kept)
 
 
 @op()
@@ -97,6 +98,9 @@ def subtract(logits: Float[Tensor, "*B V"], amount: Float[Tensor, "*B V"]) -> Fl
 
 
 @op()
-def repetition_penalty(logits: Float[Tensor, "*B V"], seen: Bool[Tensor, "*B V"], alpha: float) -> Float[Tensor, "*B V"]:
+def repetition_penalty(
+    logits: Float[Tensor, "*B V"], seen: Bool[Tensor, "*B V"], alpha: float | Float[Tensor, "B"]
+) -> Float[Tensor, "*B V"]:
     """Where a token was seen, positive logits over ``alpha`` and negative ones times it (CTRL, arXiv 1909.05858)."""
+    alpha = over(alpha, logits)
     return torch.where(seen, torch.where(logits > 0, logits / alpha, logits * alpha), logits)

@@ -8,6 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from penstock.dsl.names import ModelName
+from penstock.dsl.param import Param
 from penstock.dsl.roles import Effect, Role
 from penstock.dsl.stage import Stage
 from penstock.ir.ops.logits import entropy_bits
@@ -31,7 +32,7 @@ class EntropyGate(Stage):
     effect: ClassVar[Effect] = "steers"
     raw_wanted: ClassVar[bool] = True
 
-    tau: float = 1.0
+    tau: float | Param = 1.0
     """Bits of mean entropy above which the large model decodes (values in the paper not known; sweep 0.25 to 3)."""
     window: Annotated[int, Field(ge=1)] = 5
     """Entropies in the mean (w = 5 by a secondary source); before there are as many, the mean is over those there are."""

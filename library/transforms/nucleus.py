@@ -36,7 +36,7 @@ class TopK(Stage):
     effect: ClassVar[Effect] = "steers"
     shrinks: ClassVar[bool] = True
 
-    k: Annotated[int, Field(ge=1)] = 50
+    k: Annotated[int, Field(ge=1)] | Param = 50
     """Tokens to keep."""
 
     def transform(self, logits: Any) -> Any:

@@ -6,6 +6,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from penstock.dsl.param import Param
 from penstock.dsl.roles import Effect, Role
 from penstock.dsl.stage import Stage
 from penstock.ir.ops.logits import repetition_penalty
@@ -18,7 +19,7 @@ class Repetition(Stage):
     role: ClassVar[Role] = "transform"
     effect: ClassVar[Effect] = "steers"
 
-    alpha: Annotated[float, Field(gt=0)] = 1.2
+    alpha: Annotated[float, Field(gt=0)] | Param = 1.2
     """Positive logits of seen tokens are divided by it, negative ones multiplied."""
 
     def start(self, prompt: list[int], vocab: int) -> Tensor:

@@ -61,7 +61,7 @@ def traced(pipeline: Pipeline, eos: tuple[int, ...] = (), models: Mapping[str, M
     facts |= {name: resolve.facts_of(model) for name, model in (models or {}).items()}
     one_size(facts)
     views = {view: facts[name] for view, name in views_of(pipeline.stages).items()}
-    step = build(plan, views, eos=eos, params=tuple(pipeline.params()))
+    step = build(plan, views, eos=eos)
     dead_code(step.graph)
     linear(step.graph)
     return step
@@ -184,7 +184,7 @@ def request_values(pipeline: Pipeline, given: Mapping[str, float | Sequence[floa
             for each in value if isinstance(value, Sequence) else [value]:
                 check_value(stage, field, wanted.param, each)
     pick = {name: value if isinstance(value, Sequence) else [value] * rows for name, value in columns.items()}
-    return [{name: float(value[row]) for name, value in pick.items()} for row in range(rows)]  # type: ignore[arg-type]
+    return [{name: value[row] for name, value in pick.items()} for row in range(rows)]  # type: ignore[arg-type]
 
 
 def check_value(stage: Stage, field: str, name: str, value: float | None) -> None:

@@ -60,11 +60,22 @@ def interpreted(step: StepGraph) -> Callable[..., tuple[Any, ...]]:
     return lambda *handles: Interpreter().run(step.graph, handles)
 
 
-def decode_stages(stages: Sequence[Any], keys: Sequence[int], *, lowered: bool = True, **small: Any) -> list[Decoded]:
-    """What these stages decode in a small world, a row a key on its prompts in turn: lowered, or by the meaning of every op."""
+def decode_stages(
+    stages: Sequence[Any],
+    keys: Sequence[int],
+    *,
+    lowered: bool = True,
+    params: Sequence[Mapping[str, float]] | None = None,
+    **small: Any,
+) -> list[Decoded]:
+    """What these stages decode in a small world, a row a key on its prompts in turn: lowered, or by the meaning of every op.
+
+    ``params``: each row's request parameters.
+    """
     world = small_world(stages, batch=len(PROMPTS), **small)
     step = step_of(elaborate(stages), world)
     run = lower(step) if lowered else by_bucket(step, interpreted)
     rows = [{view: prompts[i % len(prompts)] for view, prompts in world.prompts.items()} for i in range(len(keys))]
-    requests = [Request(row, world.limit, key=key) for row, key in zip(rows, keys, strict=True)]
+    asked = params or [{}] * len(keys)
+    requests = [Request(row, world.limit, key, given) for row, key, given in zip(rows, keys, asked, strict=True)]
     return Decoder(step, world.models, run).decode(requests)

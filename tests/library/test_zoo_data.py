@@ -52,11 +52,13 @@ def test_later_steps_of_a_trained_problem_use_trained_pairs():
     assert sum(held_out(operation.sign, a, b) for operation, a, b, _ in steps) / len(steps) < 0.005
 
 
-def test_a_word_problem_is_worked_out_rightly_at_both_lengths():
+def test_a_word_problem_is_worked_out_rightly_at_every_length():
     for index in range(300):
         problem = arithmetic.problem(Draw(1, "train", index))
-        long, short = problem.example(long=True), problem.example(long=False)
-        assert long.answer == short.answer and long.prompt == short.prompt and len(long.thought) > len(short.thought)
+        long, short = problem.example(arithmetic.STEP_BY_STEP), problem.example(arithmetic.BRIEFLY)
+        at_once = problem.example(arithmetic.AT_ONCE)
+        assert {(each.prompt, each.answer) for each in (long, short, at_once)} == {(long.prompt, long.answer)}
+        assert len(long.thought) > len(short.thought) > len(at_once.thought) == 0
         for equation in short.thought.split("; "):
             left, right = equation.split(" = ")
             assert eval(left) == int(right) and equation in long.thought

@@ -17,8 +17,8 @@ CHAIN = (ModelDrafter(model="d", length=3), ModelVerifier(model="t"))
 VIEWS = {"t": StandIn("t", 9, capabilities=frozenset({"tree"})), "draft:d": StandIn("d", 9)}
 
 
-def graph_of(*stages, params=()):
-    return build(elaborate((*CHAIN, *stages)), VIEWS, params=params).graph
+def graph_of(*stages):
+    return build(elaborate((*CHAIN, *stages)), VIEWS).graph
 
 
 def count(graph, name):
@@ -39,16 +39,16 @@ def test_greedy_draws_and_walk_become_argmaxes(stages):
 
 
 @pytest.mark.parametrize(
-    "stages, params",
+    "stages",
     [
-        ((Temperature(value=0.01),), ()),
-        ((Temperature(value=param("t", default=0)),), ("t",)),  # a request may ask for another
-        ((Temperature(value=0), Repetition()), ()),  # something reads the one-hot logits
-        ((), ()),
+        (Temperature(value=0.01),),
+        (Temperature(value=param("t", default=0)),),  # a request may ask for another
+        (Temperature(value=0), Repetition()),  # something reads the one-hot logits
+        (),
     ],
 )
-def test_greedy_selection_leaves_what_is_not_constantly_greedy(stages, params):
-    graph = graph_of(*stages, params=params)
+def test_greedy_selection_leaves_what_is_not_constantly_greedy(stages):
+    graph = graph_of(*stages)
     assert greedy_selection(graph) == 0 and count(graph, "race") == 3
 
 

@@ -1,4 +1,4 @@
-"""Word problems of one to three steps, each with a short and a long chain of thought."""
+"""Word problems of one to three steps, each with a short and a long chain of thought, or answered at once."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,7 +8,9 @@ from penstock.library.zoo.data.draw import Draw
 from penstock.library.zoo.data.example import Example
 
 LARGEST = 99
-BRIEFLY, STEP_BY_STEP = "Think briefly.", "Think step by step."
+AT_ONCE, BRIEFLY, STEP_BY_STEP = "Answer at once.", "Think briefly.", "Think step by step."
+# Answers without a thought are learnt beside the others, but seldom: most of them are guesses at this size.
+STYLES = (STEP_BY_STEP, STEP_BY_STEP, BRIEFLY, BRIEFLY, AT_ONCE)
 
 OPENINGS = (
     "{name} has {a} {items}.",
@@ -119,13 +121,12 @@ class Problem:
             lines.append(f"Then {comment}: {a} {operation.sign} {b} = {result}.")
         return " ".join([*lines, f"So {self.names['name']} has {self.steps[-1][3]} {self.names['items']}."])
 
-    def example(self, long: bool) -> Example:
-        """The same problem thought out at length or briefly, as its system turn asks."""
+    def example(self, style: str) -> Example:
+        """The same problem thought out at length, briefly or not at all, as ``style``, its system turn, asks."""
         operation, a, b, _ = self.steps[0]
-        thought = self.long_thought() if long else self.short_thought()
-        system = STEP_BY_STEP if long else BRIEFLY
+        thought = {STEP_BY_STEP: self.long_thought, BRIEFLY: self.short_thought, AT_ONCE: str}[style]()
         pair = (operation.sign, a, b)
-        return Example("arithmetic", self.story, str(self.steps[-1][3]), thought, system, self.template, pair)
+        return Example("arithmetic", self.story, str(self.steps[-1][3]), thought, style, self.template, pair)
 
 
 def problem(draw: Draw) -> Problem:
@@ -140,9 +141,9 @@ def problem(draw: Draw) -> Problem:
 
 
 def example(draw: Draw) -> Example:
-    """A problem with a short or a long thought."""
+    """A problem with a long thought, a short one or none."""
     made = problem(draw)
-    return made.example(long=draw.one((True, False)))
+    return made.example(draw.one(STYLES))
 
 
 def _steps(draw: Draw, count: int) -> tuple[tuple[Operation, int, int, int], ...]:

@@ -73,7 +73,7 @@ class Plan:
 PLANS = {
     plan.name: plan
     for plan in (
-        Plan("target", Shape(160, 4, 5, 5, 432), "language", steps=3500, peak=5e-3),
+        Plan("target", Shape(256, 4, 8, 8, 688), "language", steps=6000, peak=4e-3),
         Plan("drafter-small", Shape(80, 2, 5, 5, 208), "distillation", steps=2400, peak=5e-3, teacher="target"),
         Plan("diffusion-small", Shape(128, 4, 4, 4, 344), "masked-diffusion", steps=2400, peak=5e-3),
     )

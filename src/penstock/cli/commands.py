@@ -107,7 +107,7 @@ def parameter(text: str) -> tuple[str, float]:
     """``name=value`` as a pair."""
     name, _, value = text.partition("=")
     try:
-        return name, float(value)
+        return name, int(value) if value.strip().lstrip("-").isdecimal() else float(value)
     except ValueError:
         raise PenstockError(f"--param {text}: the value is no number", fix="write it as in --param temperature=0.8") from None
 
