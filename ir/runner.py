@@ -43,8 +43,8 @@ class Runner(Protocol):
         """Step until no row runs; rows that have ended or paused stay as they are."""
         ...
 
-    def resume(self, state: State) -> State:
-        """Paused rows run again."""
+    def resume(self, state: State, limit: int | None = None) -> State:
+        """Paused rows run again; with a higher ``limit`` rows may grow to it, those too that the old one had ended."""
         ...
 
     def fork(self, state: State, n: int) -> State:

@@ -60,6 +60,8 @@ class View(Rows):
     cache: Cache
     fed: Tensor
     """int64 ``[b]``: in-step nodes that this row has in slots."""
+    forwards: Tensor
+    """float64 ``[b]``: forwards that steps have made for this row; of some layers only, their share of all."""
     parents: tuple[int, ...] | Tensor = ()
     """Parent node (-1: the root) of each in-step node: a tuple where the topology is constant, else ``[b,n]``."""
     override: Tensor | None = None
@@ -68,6 +70,10 @@ class View(Rows):
     """bool ``[b,t]``."""
     trail: Tensor | None = None
     """``[b,n,w]``: input vectors of the in-step nodes, recorded only where every forward is checked against one from scratch."""
+
+    def share(self, layers: tuple[int, int] | None) -> float:
+        """How much of a forward a range of layers is."""
+        return 1.0 if layers is None else (layers[1] - layers[0]) / self.model.layers
 
     def length(self, seq: Sequence) -> Tensor:
         """``[b]``: tokens in this view's text."""
@@ -120,4 +126,5 @@ def new_view(model: Model, prompts: list[list[int]], capacity: int) -> View:
     prefix = torch.tensor([ids + [0] * (longest - len(ids)) for ids in prompts])
     lengths = torch.tensor([len(ids) for ids in prompts])
     zeros = torch.zeros(rows, dtype=torch.long)
-    return View(model, prefix, lengths, zeros.clone(), model.new_cache(rows, longest + capacity), zeros.clone())
+    cache, none = model.new_cache(rows, longest + capacity), torch.zeros(rows, dtype=torch.float64)
+    return View(model, prefix, lengths, zeros.clone(), cache, zeros.clone(), none)

@@ -71,6 +71,12 @@ class Plan:
     notes: tuple[str, ...] = ()
 
     @property
+    def drafting(self) -> frozenset[str]:
+        """The views that only the drafter reads: what it does in them is not the reference's work."""
+        users = [(p, view) for p in self.stages if p.has("views") for view in p.stage.views()]
+        return frozenset(view for p, view in users if p is self.drafter) - {view for p, view in users if p is not self.drafter}
+
+    @property
     def params(self) -> tuple[str, ...]:
         """The request parameters that stages of the step read."""
         return tuple(dict.fromkeys(name for p in self.stages for _, name in p.params()))

@@ -8,10 +8,21 @@ from penstock.backends.interpret import Interpreter
 from penstock.backends.runtime.runner import Decoder, Request, fork, read, take
 from penstock.backends.runtime.table import TableModel
 from penstock.dsl.param import param
-from penstock.dsl.pipeline import Pipeline
+from penstock.dsl.pipeline import Pipeline, View
 from penstock.face import certify, compile, explain, run, traced
 from penstock.ir.errors import PenstockError
-from penstock.library import Del, ModelDrafter, ModelVerifier, Repetition, Temperature, TopP, ToyGrammar
+from penstock.library import (
+    Ambedkar,
+    Del,
+    HiddenThought,
+    LayerSkip,
+    ModelDrafter,
+    ModelVerifier,
+    Repetition,
+    Temperature,
+    TopP,
+    ToyGrammar,
+)
 
 MODELS = {"t": "table:7:1:2", "d": "table:7:2"}
 CHAIN = (ModelDrafter(model="d", length=3), ModelVerifier(model="t"))
@@ -161,3 +172,22 @@ def test_what_rows_share_is_not_called_reproducible_by_key():
     assert "reproducible: yes" in explain(pipeline())
     shared = Pipeline(models={"t": "table:7:1:4"}, stages=(Del(model="t", exits=(1, 2)), ModelVerifier(model="t")))
     assert "reproducible: not by request key alone, the rows of a batch share drafter.del.0" in explain(shared)
+
+
+def test_forwards_are_counted_by_what_asks_for_them():
+    def counted(stages, limit=12, **rest):
+        (found,) = run(Pipeline(models=MODELS | {"f": "table:7:5"}, stages=stages, **rest), ["1 2"], max_new_tokens=limit)
+        return found.steps, found.target_forwards, found.draft_forwards
+
+    verifier = ModelVerifier(model="t")
+    assert counted((verifier,)) == (12, 12, 0)
+    steps, target, draft = counted(CHAIN)
+    assert (target, draft) == (steps, 3 * steps)
+    for penalty, each in (("local", 3), ("after", 5)):  # the target; the verifier's two branches, and their probes
+        steering = Ambedkar(model="f", view="x", penalty=penalty, k=2, select="sample")
+        assert counted((verifier, steering), views={"x": View(model="f")}) == (12, 12 * each, 0)
+    thoughts = (HiddenThought(model="t", helper="f", marker=1),)
+    (result,) = run(Pipeline(models={"t": "table:7:1:2", "f": "table:7:5"}, stages=thoughts), ["1 2"], max_new_tokens=40)
+    assert result.target_forwards == 40 + result.tokens[:-1].count(1) > 40  # the helper's, where a marker was emitted
+    steps, target, draft = counted((LayerSkip(model="t", exit=1, length=2), verifier))
+    assert (target, draft) == (steps * (3 + 1) / 2, 0)  # half of the layers for root and drafts, one by one; then the rest at once

@@ -45,6 +45,8 @@ def forward(
             feed.embeds, feed.use_embed = behind(text, embeds), behind(text, use_embed)
     feed.layers, feed.want_hidden = layers, want_hidden
     out = view.model.forward(view.cache, feed)
+    held = view.forwards.numpy()
+    held += view.share(layers) if all(live) else np.array(live) * view.share(layers)
     count_fed(view, () if again else parents, lengths if root else None, live)
     gap = max(text - 1, 0)
     return view, out.logits[:, gap:] if gap else out.logits, tuple([h[:, gap:] for h in out.hidden]) if out.hidden else ()

@@ -135,11 +135,10 @@ def merged(state: State, weight: Tensor, reads: Tensor, group: int) -> tuple[Sta
 
 
 def fingerprint(state: State) -> Tensor:
-    """int64 ``[b,k]``: each row's state, floats rounded."""
+    """int64 ``[b,k]``: each row's state, floats rounded; not what only counts what has been done."""
     columns = []
-    for name, handle in state.items():
-        fields = vars(handle).items()
-        for leaf in (leaf for f, value in fields if not (name == "seq" and f in ("steps", "key")) for leaf in leaves(value)):
+    for handle in state.values():
+        for leaf in (leaf for f, value in vars(handle).items() if f not in ("steps", "key", "forwards") for leaf in leaves(value)):
             flat = leaf.reshape(len(leaf), -1)
             columns.append((flat.double() * 2**30).round().long() if flat.is_floating_point() else flat.long())
     return torch.cat(columns, 1)

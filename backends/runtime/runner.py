@@ -8,13 +8,14 @@ import torch
 from torch import Tensor
 
 from penstock.backends.runtime.evict import evict, restore
+from penstock.backends.runtime.grow import grow
 from penstock.backends.runtime.prefill import prefill
 from penstock.ir.errors import PenstockError
 from penstock.ir.host import Model
 from penstock.ir.noise import fold, request_key
 from penstock.ir.rows import State, cat_states, take_state
 from penstock.ir.runner import Decoded as Decoded, Request as Request
-from penstock.ir.state import PAUSED, RUNNING, STATUS, new_sequence, new_view
+from penstock.ir.state import PAUSED, RUNNING, STATUS, View, new_sequence, new_view
 from penstock.passes.build import StepGraph, registers_of
 
 
@@ -33,7 +34,8 @@ class Decoder:
         first = next(iter(self.models))
         limit = max(r.limit for r in requests)
         room = limit + self.graph.nodes + 1
-        self._fits(requests)
+        for i, r in enumerate(requests):
+            self._fits(f"prompt {i}", {name: len(ids) for name, ids in r.prompts.items()}, r.limit)
         params = {n: torch.tensor([r.params[n] for r in requests], dtype=torch.float64) for n in requests[0].params}
         key = torch.tensor(self._keys(requests, first))
         seq = new_sequence(len(requests), room, key=key, limit=torch.tensor([r.limit for r in requests]), params=params)
@@ -57,8 +59,12 @@ class Decoder:
         """Start, generate, read."""
         return read(self.generate(self.start(requests)))
 
-    def resume(self, state: State) -> State:
-        """Paused rows run again, their texts prefilled where their caches were evicted."""
+    def resume(self, state: State, limit: int | None = None) -> State:
+        """Paused rows run again, their texts prefilled where their caches were evicted; ``limit`` is a new, higher one."""
+        if limit is not None:
+            longest = {name: int(state[f"view:{name}"].prefix_length.max()) for name in self.models}  # type: ignore[attr-defined]
+            self._fits("a row", longest, limit)
+            state = grow(state, limit, self.graph.nodes)
         return restore(resume(state))
 
     def fork(self, state: State, n: int) -> State:
@@ -85,19 +91,17 @@ class Decoder:
             seen[prompt] += 1
         return keys
 
-    def _fits(self, requests: Sequence[Request]) -> None:
-        for i, r in enumerate(requests):
-            for name, model in self.models.items():
-                context = getattr(model, "context", None)
-                need = len(r.prompts[name]) + r.limit
-                if not r.prompts[name]:
-                    raise PenstockError(f"prompt {i} is empty for view {name}", fix="give at least one token")
-                if context is not None and need > context:
-                    raise PenstockError(
-                        f"prompt {i}: its {len(r.prompts[name])} tokens and {r.limit} new ones exceed "
-                        f"the {context} that {model.name} can hold",
-                        fix="shorten the prompt, or lower max_new_tokens",
-                    )
+    def _fits(self, what: str, lengths: Mapping[str, int], limit: int) -> None:
+        """Raises PenstockError unless every view's model can hold its prompt and ``limit`` tokens more."""
+        for name, model in self.models.items():
+            context = getattr(model, "context", None)
+            if not lengths[name]:
+                raise PenstockError(f"{what} is empty for view {name}", fix="give at least one token")
+            if context is not None and lengths[name] + limit > context:
+                raise PenstockError(
+                    f"{what}: its {lengths[name]} tokens and {limit} new ones exceed the {context} that {model.name} can hold",
+                    fix="shorten the prompt, or lower max_new_tokens",
+                )
 
 
 def read(state: State) -> list[Decoded]:
@@ -105,6 +109,13 @@ def read(state: State) -> list[Decoded]:
     seq: Any = state["seq"]
     rows = zip(seq.tokens.tolist(), seq.length.tolist(), seq.status.tolist(), seq.steps.tolist(), strict=True)
     return [Decoded(tokens[:length], STATUS[status], steps) for tokens, length, status, steps in rows]
+
+
+def forwards(state: State) -> list[dict[str, float]]:
+    """By row and view, the forwards that its steps have made; prefill is none."""
+    views = {name.removeprefix("view:"): view for name, view in state.items() if isinstance(view, View)}
+    counts = zip(*(view.forwards.tolist() for view in views.values()), strict=True)
+    return [dict(zip(views, row, strict=True)) for row in counts]
 
 
 def take(state: State, rows: Sequence[int]) -> State:

@@ -51,6 +51,7 @@ def forward(
     out = view.model.forward(view.cache, whole)
     if root:
         view.cached = torch.where(live, view.length(seq), view.cached)
+    view.forwards = view.forwards + live * view.share(layers)
     if not again:
         view.fed = view.fed + torch.where(live, n, 0)
     if view.trail is not None and feed is not None and not again:
@@ -66,6 +67,7 @@ def catch_up(view: View, seq: Sequence, *, live: Bool[Tensor, "B"]) -> tuple[Vie
     if gap.any():
         view.model.forward(view.cache, text_due(view, replace(seq, length=seq.length - 1), gap))
         view.cached = torch.where(gap, length, view.cached)
+        view.forwards = view.forwards + gap
     return (view,)
 
 

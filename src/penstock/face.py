@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from penstock import resolve
 from penstock.backends.eager.lower import lower
 from penstock.backends.enumerate.certify import Certificate, certify as certified
-from penstock.backends.runtime.runner import Decoder, Request
+from penstock.backends.runtime.runner import Decoded, Decoder, Request, forwards, read
 from penstock.dsl import spec
 from penstock.dsl.param import Param
 from penstock.dsl.pipeline import Pipeline
@@ -38,15 +38,14 @@ class Result:
     tokens: list[int]
     status: str
     steps: int
-
-    @property
-    def target_forwards(self) -> int:
-        """Forwards of the target for this row: one a step; what a composer asks of it besides is not counted."""
-        return self.steps
+    target_forwards: float
+    """Forwards that this row's steps made of whatever does not only draft; of some layers only, their share of all."""
+    draft_forwards: float
+    """The same of what only drafts."""
 
     @property
     def tokens_per_forward(self) -> float:
-        return len(self.tokens) / max(self.steps, 1)
+        return len(self.tokens) / max(self.target_forwards, 1)
 
 
 def load(path: str | Path) -> Pipeline:
@@ -152,8 +151,15 @@ class Compiled:
         self.decoder.seed = self.pipeline.generate.seed if seed is None else seed
         values = request_values(self.pipeline, params or {}, len(prompts))
         requests = [Request(self.views_of(prompt), limit, None, row) for prompt, row in zip(prompts, values, strict=True)]
-        decoded = self.decoder.decode(requests)
-        return [Result(p, self.text.decode(d.tokens), d.tokens, d.status, d.steps) for p, d in zip(prompts, decoded, strict=True)]
+        state = self.decoder.generate(self.decoder.start(requests))
+        rows = zip(prompts, read(state), forwards(state), strict=True)
+        return [self.result(prompt, decoded, counts) for prompt, decoded, counts in rows]
+
+    def result(self, prompt: str, decoded: Decoded, counts: Mapping[str, float]) -> Result:
+        """What became of one prompt."""
+        drafted = sum(counts[view] for view in counts if view in self.step.plan.drafting)
+        text, target = self.text.decode(decoded.tokens), sum(counts.values()) - drafted
+        return Result(prompt, text, decoded.tokens, decoded.status, decoded.steps, target, drafted)
 
     def views_of(self, prompt: str) -> dict[str, list[int]]:
         """The prompt's ids as every view sees it."""

@@ -46,7 +46,7 @@ def run(
     for result in results:
         console().print(result.prompt, style="dim", end="")
         console().print(result.text)
-        counts = f"{len(result.tokens)} tokens in {result.target_forwards} target forwards"
+        counts = f"{len(result.tokens)} tokens in {result.target_forwards:g} target forwards"
         console().print(f"  {result.status}: {counts}, {result.tokens_per_forward:.2f} a forward", style="dim")
     console().print(f"  guarantee: {penstock.promise(pipeline)}", style="dim")
 
@@ -114,7 +114,7 @@ def parameter(text: str) -> tuple[str, float]:
 
 def told(result: Any) -> dict[str, Any]:
     """A result as JSON."""
-    names = ("prompt", "text", "tokens", "status", "steps", "target_forwards")
+    names = ("prompt", "text", "tokens", "status", "steps", "target_forwards", "draft_forwards")
     return {name: getattr(result, name) for name in names}
 
 
