@@ -190,4 +190,5 @@ def test_forwards_are_counted_by_what_asks_for_them():
     (result,) = run(Pipeline(models={"t": "table:7:1:2", "f": "table:7:5"}, stages=thoughts), ["1 2"], max_new_tokens=40)
     assert result.target_forwards == 40 + result.tokens[:-1].count(1) > 40  # the helper's, where a marker was emitted
     steps, target, draft = counted((LayerSkip(model="t", exit=1, length=2), verifier))
-    assert (target, draft) == (steps * (3 + 1) / 2, 0)  # half of the layers for root and drafts, one by one; then the rest at once
+    # The prompt's first token by itself; then half of the layers token by token, and the other half at once.
+    assert (target, draft) == (1 + steps * (3 + 1) / 2, 0)

@@ -138,7 +138,8 @@ def fingerprint(state: State) -> Tensor:
     """int64 ``[b,k]``: each row's state, floats rounded; not what only counts what has been done."""
     columns = []
     for handle in state.values():
-        for leaf in (leaf for f, value in vars(handle).items() if f not in ("steps", "key", "forwards") for leaf in leaves(value)):
+        told = [value for name, value in vars(handle).items() if name not in ("steps", "key", "forwards")]
+        for leaf in leaves(told):
             flat = leaf.reshape(len(leaf), -1)
             columns.append((flat.double() * 2**30).round().long() if flat.is_floating_point() else flat.long())
     return torch.cat(columns, 1)
