@@ -8,6 +8,7 @@ from torch import Tensor
 
 from penstock.dsl.roles import Effect, Role
 from penstock.dsl.stage import Stage
+from penstock.dsl.tokens import TokenId
 from penstock.ir.state import PAUSED
 
 OVER = -1
@@ -22,7 +23,7 @@ class Pause(Stage):
     effect: ClassVar[Effect] = "steers"
     status: ClassVar[int] = PAUSED
 
-    at: tuple[Annotated[int, Field(ge=0)], ...]
+    at: tuple[TokenId, ...]
     """Ids of the tokens that end a step."""
     longest: Annotated[int, Field(ge=1)] | None = None
     """A step ends after so many tokens in any case."""

@@ -9,6 +9,7 @@ from torch import Tensor
 from penstock.dsl.names import ViewName
 from penstock.dsl.roles import Effect, Role
 from penstock.dsl.stage import Stage
+from penstock.dsl.tokens import TokenId
 from penstock.ir.op import op
 from penstock.ir.ops.tree import sites
 from penstock.ir.ports import Draft, Probes
@@ -32,7 +33,7 @@ class PromptTokens(Stage):
 
     view: ViewName
     """The view that drafts for itself: the one that the verifier scores in."""
-    candidates: tuple[tuple[int, ...], ...] = ((0,), (1,), (2,), (0, 0), (1, 0), (0, 1), (0, 0, 0))
+    candidates: tuple[tuple[TokenId, ...], ...] = ((0,), (1,), (2,), (0, 0), (1, 0), (0, 1), (0, 0, 0))
     """The tree, parents first: a candidate is the ranks of its path's tokens, depth d ranked by probe d."""
     prompts: tuple[int, ...] | None = None
     """Prompt tokens below each candidate, at least 1 each; by default as many as below the root."""

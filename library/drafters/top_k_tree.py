@@ -7,11 +7,12 @@ from pydantic import Field
 from penstock.dsl.names import ModelName
 from penstock.dsl.roles import Effect, Role
 from penstock.dsl.stage import Stage
+from penstock.dsl.tokens import TokenCount
 from penstock.ir.draft import Growth
 from penstock.ir.ops.logits import top_ids
 from penstock.ir.ports import Draft
 
-Branching = Annotated[tuple[Annotated[int, Field(ge=1, le=64)], ...], Field(min_length=1, max_length=64)]
+Branching = Annotated[tuple[Annotated[TokenCount, Field(le=64)], ...], Field(min_length=1, max_length=64)]
 
 
 class TopKTree(Stage):

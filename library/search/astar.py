@@ -12,6 +12,7 @@ from pydantic import Field
 
 from penstock.dsl.roles import Effect, Role
 from penstock.dsl.stage import Stage
+from penstock.dsl.tokens import TokenId
 from penstock.ir.rows import State
 from penstock.ir.runner import Decoded, Request, Runner
 from penstock.library.control.pause import Pause
@@ -54,7 +55,7 @@ class AStar(Stage):
     role: ClassVar[Role] = "program"
     effect: ClassVar[Effect] = "steers"
 
-    at: tuple[Annotated[int, Field(ge=0)], ...]
+    at: tuple[TokenId, ...]
     """Ids of the tokens that end a step."""
     longest: Annotated[int, Field(ge=1)] | None = None
     """A step ends after so many tokens in any case."""

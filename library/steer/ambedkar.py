@@ -12,6 +12,7 @@ from penstock.dsl.names import ModelName, ViewName
 from penstock.dsl.param import Param
 from penstock.dsl.roles import Effect, Role
 from penstock.dsl.stage import Stage
+from penstock.dsl.tokens import TokenId
 from penstock.ir.op import op
 from penstock.ir.ops.divergence import js, js_shares
 from penstock.ir.ops.logits import over
@@ -48,7 +49,7 @@ class Ambedkar(Stage):
     """`argmax` (theirs), `sample` from ``softmax(log p / temperature - alpha D)``, or `argmin` of D (their version 1)."""
     temperature: Annotated[float, Field(gt=0)] = 1.0
     """Of log p where candidates are sampled."""
-    exempt: tuple[int, ...] = ()
+    exempt: tuple[TokenId, ...] = ()
     """Ids that are never penalised; list the end of text here, or it can be penalised into never stopping."""
 
     @model_validator(mode="after")

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from penstock.dsl.names import ModelName, ViewName
 from penstock.dsl.roles import Effect, Role
+from penstock.dsl.tokens import TokenId
 from penstock.ir.ops.inject import at_root, inject
 from penstock.ir.region import cond_rows
 from penstock.library.verifiers.model import ModelVerifier
@@ -28,7 +29,7 @@ class HiddenThought(ModelVerifier):
 
     helper: ModelName
     """The model whose hidden state is read; as wide as the target."""
-    marker: int
+    marker: TokenId
     """Id of the token that stands for a thought."""
     helper_view: ViewName | None = None
     """Where the helper reads the text; by default a view of its own, on the request's prompt."""

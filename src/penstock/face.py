@@ -14,6 +14,7 @@ from penstock.dsl import spec
 from penstock.dsl.param import Param
 from penstock.dsl.pipeline import Pipeline
 from penstock.dsl.stage import Stage
+from penstock.dsl.tokens import check_tokens
 from penstock.ir.errors import PenstockError
 from penstock.ir.host import Model, Text
 from penstock.ir.show import show
@@ -25,8 +26,8 @@ from penstock.passes.order import elaborate
 from penstock.passes.plan import Plan
 from penstock.testing import small_world, views_of
 
-SMALL = 3
-"""The vocabulary that pipelines are certified over."""
+SMALL, SOME = 3, 512
+"""The vocabulary that pipelines are certified over, and the one that they are checked over where no model's is known."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,7 @@ def load(path: str | Path) -> Pipeline:
 def traced(pipeline: Pipeline, eos: tuple[int, ...] = (), models: Mapping[str, Model] | None = None) -> StepGraph:
     """The pipeline's step, typed on stand-ins (of the loaded models, or of what their configurations say) and linted."""
     plan = elaborate(pipeline.stages)
-    facts = {name: resolve.facts(reference) for name, reference in pipeline.all_models().items()}
-    facts |= {name: resolve.facts_of(model) for name, model in (models or {}).items()}
-    one_size(facts)
+    facts = facts_of(pipeline, models or {})
     views = {view: facts[name] for view, name in views_of(pipeline.stages).items()}
     step = build(plan, views, eos=eos)
     dead_code(step.graph)
@@ -66,8 +65,23 @@ def traced(pipeline: Pipeline, eos: tuple[int, ...] = (), models: Mapping[str, M
     return step
 
 
+def facts_of(pipeline: Pipeline, loaded: Mapping[str, Model]) -> dict[str, StandIn]:
+    """The facts of every model, over one vocabulary that has all tokens which stages name; what is not known is stood in for."""
+    references = pipeline.all_models()
+    facts = {name: resolve.facts(reference) for name, reference in references.items()}
+    facts |= {name: resolve.facts_of(model) for name, model in loaded.items()}
+    known = {name: fact for name, fact in facts.items() if fact is not None}
+    one_size(known)
+    vocab = next((fact.vocab for fact in known.values()), None)
+    for stage in pipeline.every_stage() if vocab is not None else ():
+        check_tokens(stage, f"stage {stage.kind}", vocab)
+    return {name: fact or resolve.unknown(references[name], vocab or SOME) for name, fact in facts.items()}
+
+
 def one_size(facts: Mapping[str, StandIn]) -> None:
     """Drafts and verdicts are over the same tokens. Raises PenstockError naming two models that differ."""
+    if not facts:
+        return
     (first, fact), *others = facts.items()
     for name, other in others:
         if other.vocab != fact.vocab:

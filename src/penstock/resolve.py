@@ -13,12 +13,12 @@ from penstock.library import zoo
 CAUSAL = frozenset({"tree", "chunk", "embeds", "layers", "hidden", "kv_read"})
 
 
-def facts(reference: ModelReference) -> StandIn:
-    """Vocabulary and size of a model, from its configuration; a hub model that is not here is taken to be small."""
+def facts(reference: ModelReference) -> StandIn | None:
+    """Vocabulary and size of a model, from its configuration and its tokenizer's; None for a hub model, which is not here."""
     if isinstance(reference, TableModel):
         return StandIn(str(reference), reference.vocab, reference.vocab, reference.layers, CAUSAL | {"bidirectional"})
     if isinstance(reference, HubModel):
-        return StandIn(str(reference), 32, capabilities=CAUSAL)
+        return None
     config = configuration(reference)
     sizes = [config.get(name) for name in ("vocab_size", "hidden_size", "num_hidden_layers")]
     if not all(isinstance(size, int) for size in sizes):
@@ -27,7 +27,25 @@ def facts(reference: ModelReference) -> StandIn:
             where=str(reference),
             fix="name a causal language model",
         )
-    return StandIn(str(reference), *sizes, CAUSAL)  # type: ignore[arg-type]
+    logits, width, layers = sizes
+    return StandIn(str(reference), min(logits, tokens(reference) or logits), width, layers, CAUSAL)  # type: ignore[type-var]
+
+
+def unknown(reference: ModelReference, vocab: int) -> StandIn:
+    """What stands in for a model of which nothing is known but the vocabulary it has to have."""
+    return StandIn(str(reference), vocab, capabilities=CAUSAL)
+
+
+def tokens(reference: ModelReference) -> int | None:
+    """How many ids a local model's tokenizer has, where a tokenizer.json says so; logits beyond them are padding."""
+    folder = zoo.tokenizer_path() if isinstance(reference, ZooModel) else place(reference)
+    try:
+        written = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+        words = written["model"]["vocab"]
+        ids = [*words.values()] if isinstance(words, dict) else [len(words) - 1]
+        return 1 + max(ids + [added["id"] for added in written["added_tokens"]])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def configuration(reference: ModelReference) -> dict[str, Any]:
