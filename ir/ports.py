@@ -10,6 +10,17 @@ from typing import Any, Literal
 Law = Literal["fixed", "iid", "without_replacement", "arbitrary"]
 
 
+@dataclass(frozen=True)
+class LawByRow:
+    """Rows drafted differently: ``which [b]`` counts the laws in ``among``."""
+
+    among: tuple[Law, ...]
+    which: Any
+
+    def __str__(self) -> str:
+        return " or ".join(self.among)
+
+
 @dataclass
 class Draft:
     """Proposed nodes, in draw order; tensors lead with the rows, n nodes.
@@ -24,7 +35,7 @@ class Draft:
     site: Any
     rank: Any
     valid: Any
-    law: Law
+    law: Law | LawByRow
     nodes: int
     depth: int
     """The longest path, in tokens."""

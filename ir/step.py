@@ -65,6 +65,11 @@ class Step:
             )
         self.fed[view] = self.tracer.stage
 
+    @property
+    def views(self) -> list[str]:
+        """The views that the step has, by name."""
+        return [name.removeprefix("view:") for name in self.tracer.versions if name.startswith("view:")]
+
     def model(self, view: str) -> Any:
         """The facts of a view's model: ``vocab``, ``width``, ``layers``, ``capabilities``."""
         handle = self.tracer.versions.get(f"view:{view}")
@@ -146,7 +151,7 @@ class Step:
 def shaped(step: Step, logits: Any, states: Mapping[str, Any]) -> Any:
     """A drafter's logits ``[b,t,v]`` after the mirrored transforms, given their path states ``[b,t,...]``."""
     for placed in step.mirrored:
-        with step.tracer.stage_of(placed.name, origin="mirror"):
+        with step.tracer.stage_of(placed.name, placed.source, origin="mirror"):
             logits = transformed(step, placed, logits, states.get(placed.name))
     return logits
 

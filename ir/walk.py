@@ -17,7 +17,7 @@ from penstock.ir.ops.logits import softmax
 from penstock.ir.ops.random import coin_weights, race
 from penstock.ir.ops.rows import at, set_column
 from penstock.ir.ops.tree import child_with, children, drawn_from, ranked
-from penstock.ir.ports import Commit, Draft
+from penstock.ir.ports import Commit, Draft, LawByRow
 from penstock.ir.region import repeat
 
 
@@ -57,6 +57,7 @@ def walk(
     given = dict(composed=composed, length=length, steps=steps, key=key, limit=limit, live=live, last=last, closed=closed)
     if draft is not None:
         given |= {name: getattr(draft, name) for name in ("token", "parent_site", "site", "rank", "valid", "q")}
+        given |= {"law": draft.law.which} if isinstance(draft.law, LawByRow) else {}
     data = dict(rule=rule, law=draft.law if draft else None, stage=stage)
     site, _, token, node, count = repeat(
         depth + 1, body, [start[0], live, start[1], start[1], start[0]], label="walk", given=given, **data

@@ -6,7 +6,9 @@ from penstock.library.denoisers.model import ModelDenoiser
 from penstock.library.drafters.del_ import Del
 from penstock.library.drafters.layerskip import LayerSkip
 from penstock.library.drafters.model import ModelDrafter
+from penstock.library.drafters.or_else import OrElse
 from penstock.library.drafters.ppd import PromptTokens
+from penstock.library.drafters.prompt_lookup import PromptLookup
 from penstock.library.drafters.stochastic_beam import StochasticBeam
 from penstock.library.drafters.top_k_tree import TopKTree
 from penstock.library.gates.ead import EntropyAdaptive, EntropyGate
@@ -39,7 +41,9 @@ STAGES = (
     ModelDrafter,
     ModelVerifier,
     NestedDrafts,
+    OrElse,
     Pause,
+    PromptLookup,
     PromptTokens,
     Repetition,
     StochasticBeam,

@@ -13,12 +13,12 @@ from penstock.ir import tracing
 from penstock.ir.draft import widened
 from penstock.ir.errors import PenstockError
 from penstock.ir.lift import advanced, along_paths, asking, lift
-from penstock.ir.ops.accept import RULES
+from penstock.ir.ops.accept import AUTO, AUTO_BY_ROW, RULES, ByLaw, Rule
 from penstock.ir.ops.forward import keep
 from penstock.ir.ops.rows import at
 from penstock.ir.ops.sequence import append, end_rows, put
 from penstock.ir.ops.tree import reached_by
-from penstock.ir.ports import Commit, Draft, Scored
+from penstock.ir.ports import Commit, Draft, LawByRow, Scored
 from penstock.ir.roles import Composer
 from penstock.ir.rows import State
 from penstock.ir.standin import StandIn, example_state
@@ -129,11 +129,19 @@ def trace_phases(step: Step, plan: Plan, views: tuple[str, ...], eos: tuple[int,
         last, closed = cuts(step, plan, scored, eos)
     with tracer.stage_of("accept"):
         name = plan.acceptor.name if plan.acceptor else "accept"
-        rule = RULES[plan.rule]
+        rule = rule_of(plan.rule, step.draft)
         where = dict(length=step.length, steps=step.steps, key=step.key, limit=step.limit, live=step.live)
         commit = walk(scored.composed, step.draft, rule, stage=name, last=last, closed=closed, **where)
     with tracer.stage_of("state"):
         settle(step, plan, commit, scored, views, eos)
+
+
+def rule_of(name: str, draft: Draft | None) -> Rule:
+    """The acceptance rule of this name; `auto` is each row's own, by its draft's law."""
+    if name != AUTO_BY_ROW:
+        return RULES[name]
+    assert draft is not None and isinstance(draft.law, LawByRow)
+    return ByLaw(tuple(RULES[AUTO[law]] for law in draft.law.among), draft.law.which)
 
 
 def check_shared(draft: Draft | None, plan: Plan) -> None:

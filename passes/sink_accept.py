@@ -1,27 +1,36 @@
 """The verifier names a rule where it stands; acceptance runs last, by the rule that fits the draft's law."""
 
 from penstock.ir.errors import PenstockError
-from penstock.ir.ops.accept import AUTO, RULES
+from penstock.ir.ops.accept import AUTO, AUTO_BY_ROW, RULES
 from penstock.passes.plan import Plan
 
 
 def sink_accept(plan: Plan) -> Plan:
-    """``accept(auto)`` becomes the rule of the law; a named rule that does not fit is refused with the one that does."""
+    """``accept(auto)`` becomes the rule of the law, by row where rows differ; a named rule that does not fit is refused."""
     declared = getattr(plan.acceptor.stage, "rule", "auto") if plan.acceptor else "auto"
-    law = str(plan.drafter.stage.law) if plan.drafter else "arbitrary"
-    fitting = AUTO[law]
+    laws = laws_of(plan)
+    fitting = sorted({AUTO[law] for law in laws})
     if declared == "auto":
-        return plan.but(f"sink_accept: auto is {fitting}, for a draft that is {law}", rule=fitting)
-    if plan.drafter and law not in RULES[declared].laws:
+        rule = fitting[0] if len(fitting) == 1 else AUTO_BY_ROW
+        return plan.but(f"sink_accept: auto is {' or '.join(fitting)}, for a draft that is {' or '.join(laws)}", rule=rule)
+    unfit = [law for law in laws if law not in RULES[declared].laws]
+    if plan.drafter and unfit:
         assert plan.acceptor is not None
         raise PenstockError(
-            f"stage {declarer(plan)}, field rule: {declared} is exact for "
-            f"{' or '.join(sorted(RULES[declared].laws))} drafts, "
-            f"and {plan.drafter.name} drafts are {law}",
+            f"stage {declarer(plan)}, field rule: {declared} is exact for {' or '.join(sorted(RULES[declared].laws))} drafts, "
+            f"and {plan.drafter.name} drafts are {' or '.join(unfit)}",
             where=plan.acceptor.stage.place_of("rule"),
-            fix=f"rule: {fitting}, or rule: auto",
+            fix="rule: auto" if len(fitting) > 1 else f"rule: {fitting[0]}, or rule: auto",
         )
     return plan.but(rule=declared)
+
+
+def laws_of(plan: Plan) -> tuple[str, ...]:
+    """What the drafts of rows may be distributed like: one law, or several where a drafter drafts rows differently."""
+    if plan.drafter is None:
+        return ("arbitrary",)
+    law = plan.drafter.stage.law
+    return (law,) if isinstance(law, str) else tuple(law)
 
 
 def declarer(plan: Plan) -> str:

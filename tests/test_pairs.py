@@ -21,7 +21,9 @@ from penstock.library import (
     LayerSkip,
     ModelDrafter,
     ModelVerifier,
+    OrElse,
     Pause,
+    PromptLookup,
     PromptTokens,
     Repetition,
     StochasticBeam,
@@ -52,6 +54,8 @@ DRAFTERS: dict[str, Stage | None] = {
     "ppd": PromptTokens(view="t").small(3),
     "layerskip": LayerSkip(model="t", exit=1, length=2),
     "del": Del(model="t", exits=(1, 2), longest=2),
+    "lookup": PromptLookup(length=2),
+    "or_else": OrElse(first=PromptLookup(length=2), second=StochasticBeam(model="d", width=2, length=2)),
 }
 SCORERS: dict[str, Stage] = {
     "model": ModelVerifier(model="t"),
@@ -88,7 +92,7 @@ REFUSED: list[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], tuple[str
 CELLS = [(drafter, scorer, (shape,)) for drafter, scorer, shape in product(DRAFTERS, SCORERS, SHAPES)]
 CELLS += [("chain", "model", both) for both in permutations([name for name, stage in SHAPES.items() if stage], 2)]
 NAMES = [list(table) for table in (DRAFTERS, SCORERS, SHAPES)]
-SOME = {(NAMES[0][i % 8], NAMES[1][i % 3], (NAMES[2][i % 15],)) for i in range(24)} | set(CELLS[360::37])
+SOME = {(NAMES[0][i % 10], NAMES[1][i % 3], (NAMES[2][i % 15],)) for i in range(30)} | set(CELLS[450::37])
 """Every drafter with every scorer once, every shape at least once, and some pairs of shapes."""
 
 
@@ -119,4 +123,4 @@ def test_a_pair_is_exact_or_refused_by_name(drafter, scorer, shapes):
 
 
 def test_the_table_has_every_cell():
-    assert (len(CELLS), len(SOME), sum(refusal(*cell) is not None for cell in CELLS)) == (542, 29, 84)
+    assert (len(CELLS), len(SOME), sum(refusal(*cell) is not None for cell in CELLS)) == (632, 35, 96)

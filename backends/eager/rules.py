@@ -98,5 +98,10 @@ def recursive(walk: Walk, b: int, d: int, site: int, kids: list[int]) -> int:
     return walk.select(b, d, site, target)
 
 
-RULES: dict[str, Choose] = {"greedy": greedy, "kseq": kseq, "match": match, "recursive": recursive}
-COINS = frozenset({"kseq", "recursive"})
+def by_law(walk: Walk, b: int, d: int, site: int, kids: list[int]) -> int:
+    """`ByLaw`: the row's own rule."""
+    return RULES[walk.among[walk.law[b]]](walk, b, d, site, kids)
+
+
+RULES: dict[str, Choose] = {"greedy": greedy, "kseq": kseq, "match": match, "recursive": recursive, "by_law": by_law}
+COINS = frozenset({"kseq", "recursive", "by_law"})

@@ -35,7 +35,9 @@ class Walk:
     rank: Numbers = None
     valid: Numbers = None
     q: Columns = None
+    law: Numbers = None
     stage: str = ""
+    among: tuple[str, ...] = ()
 
     def row(self, b: int, choose: "Choose") -> tuple[list[int], list[int]]:
         """``(tokens, sites they were selected from)`` of one row."""
@@ -97,11 +99,12 @@ Choose = Callable[[Walk, int, int, int, list[int]], int]
 
 def walk(region: Region, rules: dict[str, Choose], coins: frozenset[str]) -> Kernel:
     """The kernel for one walk region; a rule that throws no coins reads neither what was drawn from nor in which order."""
-    stage, times = region.data["stage"], region.data["times"]
-    name = "greedy" if region.data.get("greedy") else region.data["rule"].name
+    stage, times, rule = region.data["stage"], region.data["times"], region.data["rule"]
+    name = "greedy" if region.data.get("greedy") else rule.name
+    among = tuple(each.name for each in getattr(rule, "among", ()))
 
     def run(**given: Any) -> tuple[list[Any], ...]:
-        read = Walk(stage=stage, **given)
+        read = Walk(stage=stage, among=among, **given)
         paths = [read.row(b, rules[name]) if on else ([], []) for b, on in enumerate(read.live)]
         return packed(paths, times)
 

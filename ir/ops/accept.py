@@ -156,6 +156,46 @@ class Match:
         return state
 
 
+@dataclass(frozen=True)
+class ByLaw:
+    """Each row by the rule that its own draft's law calls for: ``which [b]`` counts the rules in ``among``."""
+
+    among: tuple[Rule, ...]
+    which: Any
+    name: str = "by_law"
+    laws: frozenset[str] = frozenset()
+    tests_children: bool = True
+
+    def begin(self, t: Any, d: Any, count: Any) -> Any:
+        return tuple(rule.begin(t, d, count) for rule in self.among)
+
+    def accept(self, state: Any, token: Any) -> Any:
+        chances = [rule.accept(s, token) if rule.tests_children else never(token) for rule, s in self._each(state)]
+        return of_row(self.which, *chances)
+
+    def reject(self, state: Any, token: Any, where: Any) -> Any:
+        return tuple(rule.reject(s, token, where) for rule, s in self._each(state))
+
+    def rest(self, state: Any) -> Any:
+        return of_row(self.which, *(rule.rest(s) for rule, s in self._each(state)))
+
+    def _each(self, state: Any) -> Any:
+        return zip(self.among, state, strict=True)
+
+
+@op()
+def never(token: Int[Tensor, "B"]) -> Float[Tensor, "B"]:
+    """The probability 0, for every row."""
+    return torch.zeros(len(token))
+
+
+@op()
+def of_row(which: Int[Tensor, "B"], *values: Float[Tensor, "B *S"]) -> Float[Tensor, "B *S"]:
+    """``values[which[b]][b]``."""
+    kind = max((value.dtype for value in values), key=lambda dtype: dtype.itemsize)
+    return torch.stack([value.to(kind) for value in values])[which, torch.arange(len(which))]
+
+
 @op()
 def unit(d: Float[Tensor, "B V"]) -> Float[Tensor, "B"]:
     """One, for every row."""
@@ -164,4 +204,6 @@ def unit(d: Float[Tensor, "B V"]) -> Float[Tensor, "B"]:
 
 EVERY_RULE: tuple[Rule, ...] = (KSeq(), Recursive(), Match())
 RULES = {rule.name: rule for rule in EVERY_RULE}
+AUTO_BY_ROW = "by_law"
+"""What stands for a rule where rows have drafts of laws that call for different ones."""
 AUTO = {"iid": "kseq", "fixed": "kseq", "without_replacement": "recursive", "arbitrary": "match"}

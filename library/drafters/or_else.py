@@ -1,0 +1,70 @@
+"""One drafter where it finds something, else another."""
+
+from typing import Any, ClassVar, Self
+
+from pydantic import model_validator
+
+from penstock.dsl.roles import Effect, Role
+from penstock.dsl.stage import Stage, StageField
+from penstock.ir.either import either
+from penstock.ir.ports import Draft
+
+
+class OrElse(Stage):
+    """Each row drafts with ``first``, or, where that proposes nothing, with ``second``; every row is accepted by its own law.
+
+    What decides is the past alone, never a token that was drawn, so the law of neither draft changes.
+    """
+
+    kind: ClassVar[str] = "drafter.or_else"
+    role: ClassVar[Role] = "drafter"
+    effect: ClassVar[Effect] = "accelerates"
+
+    first: StageField
+    second: StageField
+    """Runs only in steps where some row has nothing from the first."""
+
+    @model_validator(mode="after")
+    def _both_draft(self) -> Self:
+        for stage in (self.first, self.second):
+            if stage.role != "drafter" or stage.parts() != (stage,):
+                raise ValueError(f"{stage.kind} is no drafter by itself")
+        if "decision" in vars(type(self.first)) | vars(type(self.second)):
+            raise ValueError("a drafter that decides what the next step looks like cannot stand in for another")
+        return self
+
+    @property
+    def law(self) -> tuple[str, ...]:
+        """What a row's draft may be distributed like."""
+        each = (stage.law for stage in (self.first, self.second))
+        return tuple(dict.fromkeys(law for given in each for law in ((given,) if isinstance(given, str) else given)))
+
+    @property
+    def needs(self) -> frozenset[str]:  # type: ignore[override]
+        """What either uses of its models."""
+        return frozenset(self.first.needs | self.second.needs)
+
+    @property
+    def mirror(self) -> bool:
+        """Whether one of them draws under the target's own transforms."""
+        return any(getattr(stage, "mirror", False) for stage in (self.first, self.second))
+
+    @property
+    def room(self) -> int:
+        """In-step nodes that views need slots for."""
+        return max(int(stage.room) for stage in (self.first, self.second))  # type: ignore[attr-defined]
+
+    def views(self) -> dict[str, str]:
+        each = (stage.views() for stage in (self.first, self.second) if hasattr(stage, "views"))
+        return {view: model for views in each for view, model in views.items()}
+
+    def registers(self, rows: int, vocab: int) -> dict[str, Any]:
+        each = (stage.registers(rows, vocab) for stage in (self.first, self.second) if hasattr(stage, "registers"))
+        return {name: value for registers in each for name, value in registers.items()}
+
+    def propose(self, step: Any, stage: str) -> Draft:
+        first = self.first.propose(step, f"{stage}.first")  # type: ignore[attr-defined]
+        return either(step, first, lambda: self.second.propose(step, f"{stage}.second"), self.room, stage)  # type: ignore[attr-defined]
+
+    def small(self, v: int) -> "OrElse":
+        return OrElse(first=self.first.small(v), second=self.second.small(v))
