@@ -1,4 +1,4 @@
-"""State is rows: every handle can be taken, put and forked by row."""
+"""State is rows: it can be taken, joined, put and dropped by row."""
 
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self
@@ -17,20 +17,6 @@ def take(value: Any, rows: Tensor) -> Any:
     if isinstance(value, dict):
         return {name: take(item, rows) for name, item in value.items()}
     return value.take(rows) if hasattr(value, "take") else value
-
-
-def put(value: Any, rows: Tensor, other: Any) -> Any:
-    """``value`` with these rows replaced by the rows of ``other``."""
-    if isinstance(value, Tensor):
-        return value.index_copy(0, rows, other) if value.dim() else value
-    if isinstance(value, tuple | list):
-        return type(value)(put(mine, rows, new) for mine, new in zip(value, other, strict=True))
-    if isinstance(value, dict):
-        return {name: put(item, rows, other[name]) for name, item in value.items()}
-    if not hasattr(value, "put"):
-        return value
-    replaced = value.put(rows, other)
-    return value if replaced is None else replaced  # a cache overwrites itself
 
 
 def cat(value: Any, *others: Any) -> Any:
@@ -85,9 +71,6 @@ class Rows:
     def take(self, rows: Tensor) -> Self:
         return replace(self, **{f.name: take(getattr(self, f.name), rows) for f in fields(self)})
 
-    def put(self, rows: Tensor, other: Self) -> Self:
-        return replace(self, **{f.name: put(getattr(self, f.name), rows, getattr(other, f.name)) for f in fields(self)})
-
     def cat(self, *others: Self) -> Self:
         return replace(
             self, **{f.name: cat(getattr(self, f.name), *(getattr(other, f.name) for other in others)) for f in fields(self)}
@@ -109,3 +92,20 @@ def cat_states(*states: State) -> State:
     """The rows of all these states as one; buffers of unequal size are padded, which moves nothing."""
     first, *others = states
     return {name: handle.cat(*(other[name] for other in others)) for name, handle in first.items()}
+
+
+def row_count(state: State) -> int:
+    """How many rows a state has."""
+    return len(leaves(next(iter(state.values())))[0])
+
+
+def put_state(state: State, rows: Tensor, other: State) -> State:
+    """``state`` with these rows (each once) replaced by the rows of ``other``, whose buffers may have another size."""
+    index = torch.arange(count := row_count(state)).index_copy(0, rows, count + torch.arange(len(rows)))
+    return take_state(cat_states(state, other), index)
+
+
+def drop_state(state: State, rows: Tensor) -> State:
+    """``state`` without these rows."""
+    kept = torch.ones(row_count(state), dtype=torch.bool).index_fill(0, rows, False)
+    return take_state(state, kept.nonzero()[:, 0])

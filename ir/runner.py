@@ -55,6 +55,14 @@ class Runner(Protocol):
         """These rows, copied; the state stays."""
         ...
 
+    def drop(self, state: State, rows: Sequence[int]) -> State:
+        """The state without these rows."""
+        ...
+
+    def put(self, state: State, rows: Sequence[int], other: State) -> State:
+        """The state with these rows replaced by those of another, such as rows that have ended by new requests."""
+        ...
+
     def cat(self, states: Sequence[State]) -> State:
         """The rows of all these states as one batch; they may differ in length and in the size of their buffers."""
         ...

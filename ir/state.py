@@ -86,13 +86,6 @@ class View(Rows):
             self.override = like.new_zeros(len(like), positions, like.shape[-1])
             self.overridden = torch.zeros(len(like), positions, dtype=torch.bool)
 
-    def put(self, rows: Tensor, other: "View") -> "View":
-        """As `Rows.put`, also where only one of the two has an override table."""
-        for one, table in ((self, other.overridden), (other, self.overridden)):
-            if table is not None:
-                one.allow_overrides(table.shape[1])
-        return super().put(rows, other)
-
     def cat(self, *others: "View") -> "View":
         """As `Rows.cat`, also where only some have an override table."""
         views = (self, *others)

@@ -52,11 +52,6 @@ class SlotCache:
         """A new cache holding copies of these rows, in this order (a row may repeat)."""
         return SlotCache(self.buffer.index_select(2, rows), self.positions.index_select(0, rows))
 
-    def put(self, rows: Tensor, other: "SlotCache") -> None:
-        """Overwrite these rows (each once) by the rows of ``other``, which has as many slots."""
-        self.buffer.index_copy_(2, rows, other.buffer)
-        self.positions.index_copy_(0, rows, other.positions)
-
     def cat(self, *others: "SlotCache") -> "SlotCache":
         """A new cache holding copies of all rows; one with fewer slots gets empty ones, and the trash slot stays the last."""
         caches = (self, *others)

@@ -13,7 +13,7 @@ from penstock.backends.runtime.prefill import prefill
 from penstock.ir.errors import PenstockError
 from penstock.ir.host import Model
 from penstock.ir.noise import fold, request_key
-from penstock.ir.rows import State, cat_states, take_state
+from penstock.ir.rows import State, cat_states, drop_state, put_state, take_state
 from penstock.ir.runner import Decoded as Decoded, Request as Request
 from penstock.ir.state import PAUSED, RUNNING, STATUS, View, new_sequence, new_view
 from penstock.passes.build import StepGraph, registers_of
@@ -72,6 +72,12 @@ class Decoder:
 
     def take(self, state: State, rows: Sequence[int]) -> State:
         return take(state, rows)
+
+    def drop(self, state: State, rows: Sequence[int]) -> State:
+        return drop_state(state, torch.tensor(list(rows), dtype=torch.long))
+
+    def put(self, state: State, rows: Sequence[int], other: State) -> State:
+        return put_state(state, torch.tensor(list(rows), dtype=torch.long), other)
 
     def cat(self, states: Sequence[State]) -> State:
         return cat_states(*states)

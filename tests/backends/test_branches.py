@@ -191,3 +191,16 @@ def test_a_child_of_child_0_never_gets_a_key_of_its_uncles():
     family = d.generate(d.resume(d.fork(d.generate(d.start([request(d, [1, 2], key=3)])), 4)))
     elder = d.fork(d.take(family, [0]), 4)
     assert set(elder["seq"].key.tolist()) & set(family["seq"].key.tolist()) == {3}
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_new_requests_take_the_places_of_rows_that_have_ended(name):
+    """A batch that is kept full: each request is decoded as it would be alone."""
+    d = decoder(name)
+    asked = [request(d, prompt, limit, key) for key, (prompt, limit) in enumerate([([1], 4), ([2, 0], 12), ([3, 3, 1], 7)])]
+    alone = [read(d.generate(d.start([each])))[0] for each in asked]
+    running = d.generate(d.start(asked[:2]))
+    assert read(running) == alone[:2]
+    refilled = d.generate(d.put(running, [0], d.start([asked[2]])))
+    assert read(refilled) == [alone[2], alone[1]]
+    assert read(d.drop(refilled, [0])) == [alone[1]]

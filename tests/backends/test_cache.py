@@ -73,14 +73,6 @@ def test_take_copies_rows_and_may_repeat_them() -> None:
     assert torch.equal(cache.buffer, filled().buffer)
 
 
-def test_put_undoes_take() -> None:
-    cache, other, rows = filled(), filled(1), torch.tensor([2, 0])
-    cache.put(rows, other.take(rows))
-    assert torch.equal(cache.buffer[:, :, rows], other.buffer[:, :, rows])
-    assert torch.equal(cache.positions[rows], other.positions[rows])
-    assert torch.equal(cache.buffer[:, :, 1], filled().buffer[:, :, 1])
-
-
 def test_clear_from_makes_caches_of_equal_texts_equal() -> None:
     one, two, first = filled(), filled(), torch.tensor([0, 3, SLOTS])
     two.buffer[:, :, 1, :, 3:] = torch.nan

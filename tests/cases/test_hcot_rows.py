@@ -115,12 +115,11 @@ def test_rows_keep_their_thoughts_when_taken_forked_and_put(runs, texts):
     assert tokens(runs.generate(rebuilt(take(state, [2, 0, 2])))) == [texts[2], texts[0], texts[2]]
     children = tokens(runs.generate(rebuilt(fork(take(state, [0, 1, 2]), 2))))
     assert children[::2] == texts and children[1::2] != texts  # child 0 keeps its key, the other draws its own
-    fresh, row = runs.start(REQUESTS[::-1]), torch.tensor([0])
+    fresh = runs.start(REQUESTS[::-1])
     assert fresh["view:t"].override is None
-    there = {name: handle.put(row, take(state, [1])[name]) for name, handle in fresh.items()}
+    there = runs.put(fresh, [0], take(state, [1]))
     assert tokens(runs.generate(rebuilt(there))) == [texts[1], texts[1], texts[0]]
-    fresh = take(runs.start(REQUESTS), [0])
-    back = {name: handle.put(row, fresh[name]) for name, handle in halfway(runs, REQUESTS, 4).items()}
+    back = runs.put(halfway(runs, REQUESTS, 4), [0], take(runs.start(REQUESTS), [0]))
     assert tokens(runs.generate(rebuilt(back))) == texts
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from penstock.backends.runtime.cache import SlotCache
-from penstock.ir.rows import cat, cat_states, leaves, take, take_state
+from penstock.ir.rows import cat, cat_states, drop_state, leaves, put_state, row_count, take, take_state
 from penstock.ir.state import Register, new_sequence, new_view
 
 GENERATOR = torch.Generator().manual_seed(0)
@@ -69,3 +69,21 @@ def test_cat_of_one_is_take_of_all():
     one = state(3, 4, 2)
     for a, b in zip(leaves(cat(one)), leaves(take(one, torch.arange(3))), strict=True):
         assert a.shape == b.shape
+
+
+def same_rows(mine, others):
+    """Whether two states of equal buffers hold the same, trash slots aside."""
+    for name in mine:
+        for a, b in zip(leaves(mine[name]), leaves(others[name]), strict=True):
+            slots = a.shape[-2] if a.dim() == 6 else a.shape[-1]
+            kept = torch.arange(slots - 1) if name == "view:m" and a.dim() in (2, 6) else torch.arange(slots)
+            a, b = ((x.index_select(-2 if a.dim() == 6 else -1, kept)) for x in (a, b)) if a.dim() > 1 else (a, b)
+            assert torch.equal(a, b), name
+
+
+def test_put_replaces_rows_and_drop_leaves_the_others():
+    small, large = state(3, 4, 3), state(2, 6, 2)
+    both = cat_states(small, large)
+    same_rows(put_state(small, torch.tensor([2, 0]), large), take_state(both, torch.tensor([4, 1, 3])))
+    same_rows(drop_state(both, torch.tensor([3, 0])), take_state(both, torch.tensor([1, 2, 4])))
+    assert row_count(drop_state(both, torch.tensor([], dtype=torch.long))) == 5
