@@ -13,9 +13,6 @@ from penstock.library.zoo import markers
 from penstock.library.zoo.data import prose
 from penstock.library.zoo.data.stream import stream
 
-VOCABULARY = 4096
-CONTEXT = 512
-
 
 def sample(seed: int, examples: int, folder: Path | None, passages: int) -> Iterator[str]:
     """The text the merges are counted on: generated examples and, if there is a folder, passages of prose."""
@@ -32,20 +29,20 @@ def train(texts: Iterator[str]) -> PreTrainedTokenizerFast:
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([digits, pre_tokenizers.ByteLevel(add_prefix_space=False)])
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY,
+        vocab_size=markers.VOCABULARY,
         special_tokens=list(markers.SPECIAL),
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
-    return PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=tokenizer,
         eos_token=markers.END,
         pad_token=markers.PAD,
         mask_token=markers.MASK,
         additional_special_tokens=[each for each in markers.SPECIAL if each not in (markers.END, markers.PAD, markers.MASK)],
         chat_template=markers.CHAT_TEMPLATE,
-        model_max_length=CONTEXT,
+        model_max_length=markers.CONTEXT,
         clean_up_tokenization_spaces=False,
     )
 
