@@ -99,32 +99,42 @@ OPERATIONS = (
 )
 
 
+Step = tuple[Operation, int, int, int]
+
+
 @dataclass(frozen=True)
 class Problem:
     """A problem as told, and its steps ``(operation, a, b, result)`` as they are worked out."""
 
     story: str
     names: dict[str, str]
-    steps: tuple[tuple[Operation, int, int, int], ...]
+    steps: tuple[Step, ...]
     template: str
+
+    def equations(self) -> list[str]:
+        """Every step alone."""
+        return [f"{a} {operation.sign} {b} = {result}" for operation, a, b, result in self.steps]
+
+    def sentences(self) -> list[str]:
+        """Every step in a sentence that says where it comes from, between what is given and what is found."""
+        first = self.steps[0][1]
+        lines = [f"At the start there are {first} {self.names['items']}."]
+        for (operation, a, b, _), equation in zip(self.steps, self.equations(), strict=True):
+            lines.append(f"Then {operation.comment.format(a=a, b=b, **self.names)}: {equation}.")
+        return [*lines, f"So {self.names['name']} has {self.steps[-1][3]} {self.names['items']}."]
 
     def short_thought(self) -> str:
         """The equations alone."""
-        return "; ".join(f"{a} {operation.sign} {b} = {result}" for operation, a, b, result in self.steps)
+        return "; ".join(self.equations())
 
     def long_thought(self) -> str:
-        """Every equation in a sentence that says where it comes from."""
-        first = self.steps[0][1]
-        lines = [f"At the start there are {first} {self.names['items']}."]
-        for operation, a, b, result in self.steps:
-            comment = operation.comment.format(a=a, b=b, **self.names)
-            lines.append(f"Then {comment}: {a} {operation.sign} {b} = {result}.")
-        return " ".join([*lines, f"So {self.names['name']} has {self.steps[-1][3]} {self.names['items']}."])
+        """The sentences, one after the other."""
+        return " ".join(self.sentences())
 
     def example(self, style: str) -> Example:
         """The same problem thought out at length, briefly or not at all, as ``style``, its system turn, asks."""
         operation, a, b, _ = self.steps[0]
-        thought = {STEP_BY_STEP: self.long_thought, BRIEFLY: self.short_thought, AT_ONCE: str}[style]()
+        thought = {STEP_BY_STEP: self.long_thought(), BRIEFLY: self.short_thought(), AT_ONCE: ""}[style]
         pair = (operation.sign, a, b)
         return Example("arithmetic", self.story, str(self.steps[-1][3]), thought, style, self.template, pair)
 
@@ -146,7 +156,7 @@ def example(draw: Draw) -> Example:
     return made.example(draw.one(STYLES))
 
 
-def _steps(draw: Draw, count: int) -> tuple[tuple[Operation, int, int, int], ...]:
+def _steps(draw: Draw, count: int) -> tuple[Step, ...]:
     """``count`` steps, each beginning with the result of the one before; the first pair decides the split."""
     operation = draw.one(OPERATIONS)
     smallest, largest = (2, 19) if operation.sign == "*" else (3, 40)

@@ -13,6 +13,7 @@ from typing import Literal, TypeVar
 Split = Literal["train", "pairs", "templates"]
 SPLITS: tuple[Split, ...] = ("train", "pairs", "templates")
 Choice = TypeVar("Choice")
+Other = TypeVar("Other")
 
 
 @lru_cache(maxsize=1 << 18)
@@ -38,7 +39,7 @@ class Draw:
         """Any of ``choices``: for what does not decide the split."""
         return self.random.choice(choices)
 
-    def first_pair(self, law: str, lefts: Sequence[Choice], rights: Sequence[Choice]) -> tuple[Choice, Choice]:
+    def first_pair(self, law: str, lefts: Sequence[Choice], rights: Sequence[Other]) -> tuple[Choice, Other]:
         """The pair that decides the split: held out in ``pairs``, trained elsewhere."""
         wanted = self.split == "pairs"
         while True:

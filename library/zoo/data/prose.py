@@ -17,7 +17,11 @@ def blocks(folder: Path, held: bool) -> tuple[str, ...]:
     if not texts:
         raise PenstockError("no *.txt file here", where=str(folder), fix="name a folder of plain text, or leave it out")
     cut = [(name, start, text[start : start + BLOCK]) for name, text in texts for start in range(0, len(text), BLOCK)]
-    return tuple(block for name, start, block in cut if held_out("prose", name, start) == held)
+    kept = tuple(block for name, start, block in cut if held_out("prose", name, start) == held)
+    if not kept:
+        what = f"too little text: of its {len(cut)} blocks none is {'held out' if held else 'left to train on'}"
+        raise PenstockError(what, where=str(folder), fix=f"give more than {20 * BLOCK:,} characters, or leave it out")
+    return kept
 
 
 def passage(folder: Path, seed: int, split: Split, index: int, length: int = 1200) -> str:

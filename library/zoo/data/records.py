@@ -1,6 +1,7 @@
 """Records told as a sentence and written as JSON under a schema."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,12 @@ from penstock.library.zoo.data.draw import Draw
 from penstock.library.zoo.data.example import Example
 
 TEXT, WHOLE, FLAG = {"type": "string"}, {"type": "integer", "minimum": 0}, {"type": "boolean"}
+# To JSON Schema 5.0 is an integer and true is none.
+FITS: dict[str, Callable[[Any], bool]] = {
+    "string": lambda value: isinstance(value, str),
+    "integer": lambda value: type(value) in (int, float) and value % 1 == 0 and value >= 0,
+    "boolean": lambda value: isinstance(value, bool),
+}
 
 PEOPLE = (
     "{name} is {age} years old, lives in {city} and works as a {job}.",
@@ -76,6 +83,16 @@ class Kind:
             "required": list(self.fields),
             "additionalProperties": False,
         }
+
+    def accepts(self, text: str) -> bool:
+        """Whether a text is JSON under the schema, which is so small that it needs no validator."""
+        try:
+            found = json.loads(text)
+        except ValueError:
+            return False
+        if not isinstance(found, dict) or found.keys() != self.fields.keys():
+            return False
+        return all(FITS[rule["type"]](found[key]) for key, rule in self.fields.items())
 
 
 PERSON = Kind("person", {"name": TEXT, "age": WHOLE, "city": TEXT, "job": TEXT}, PEOPLE)
