@@ -3,24 +3,34 @@
 from pathlib import Path
 
 from penstock.ir.errors import PenstockError
+from penstock.library.zoo import index
 
-_HERE = Path(__file__).resolve().parent
 PREFIX = "zoo:"
+ALIASES = {"target-strong": "target"}
+"""Other names: methods that want a weak and a strong model call the target that."""
 
 
 def names() -> tuple[str, ...]:
     """The models whose weights are here."""
-    return tuple(sorted(found.parent.name for found in (_HERE / "models").glob("*/config.json")))
+    return tuple(sorted(index.read()))
+
+
+def named(name: str) -> str:
+    """The one name of a model, from any of its names, with or without ``zoo:`` in front."""
+    short = name.removeprefix(PREFIX)
+    return ALIASES.get(short, short)
 
 
 def path(name: str) -> Path:
-    """The folder of a model, by its name with or without ``zoo:`` in front."""
-    short = name.removeprefix(PREFIX)
-    if short not in names():
-        raise PenstockError(f"the zoo has no model {short!r}", where=name, fix=f"name one of {', '.join(names())}")
-    return _HERE / "models" / short
+    """The folder of a model, once every file in it is known to be what was exported. Raises PenstockError."""
+    short, entries = named(name), index.read()
+    if short not in entries:
+        known = ", ".join(sorted({*entries, *(alias for alias, other in ALIASES.items() if other in entries)}))
+        raise PenstockError(f"the zoo has no model {short!r}", where=name, fix=f"name one of {known}")
+    index.verify(short, entries[short])
+    return index.folder(short)
 
 
 def tokenizer_path() -> Path:
     """The folder of the tokenizer all models of the zoo share."""
-    return _HERE / "tokenizer"
+    return Path(__file__).resolve().parent / "tokenizer"

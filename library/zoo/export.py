@@ -8,26 +8,40 @@ import torch
 from transformers import GenerationConfig, PreTrainedModel
 
 from penstock.ir.errors import PenstockError
-from penstock.library.zoo import tokenizer_path
+from penstock.library.zoo import index, whole
+from penstock.library.zoo.index import Entry
 from penstock.library.zoo.train import checkpoint
+from penstock.library.zoo.train.plans import PLANS
 
-MODELS = tokenizer_path().parent / "models"
 
-
-def export(run: Path, folder: Path) -> PreTrainedModel:
-    """Write the newest checkpoint of ``run`` to ``folder`` in bfloat16; ``training.json`` says where it comes from."""
+def export(run: Path, name: str | None = None, machine: str | None = None) -> Path:
+    """Write the newest checkpoint of ``run`` to the zoo in bfloat16, and its line in the index, as yet without figures."""
     found = checkpoint.latest(run)
     if found is None:
         raise PenstockError("no checkpoint here", where=str(run), fix="name the --out folder of a training run")
-    model = checkpoint.load_model(found).to(torch.bfloat16)
-    model.generation_config = GenerationConfig(
-        eos_token_id=model.config.eos_token_id, pad_token_id=model.config.pad_token_id, do_sample=False
-    )
-    model.save_pretrained(folder)
-    (folder / "model.safetensors").chmod(0o644)  # written for its owner alone; a package must be readable by all
-    state = json.loads((found / "state.json").read_text())
-    (folder / "training.json").write_text(json.dumps(state, indent=1) + "\n")
-    return model
+    state = {**({"machine": machine} if machine else {}), **checkpoint.state(found)}
+    name = name or str(state["plan"]["name"])
+    model = checkpoint.load_model(found).to(torch.bfloat16)  # type: ignore[arg-type]
+    with whole.folder(index.folder(name)) as place:
+        write(model, place)
+        (place / "training.json").write_text(json.dumps(state, indent=1) + "\n")
+    enter(name, model)
+    return index.folder(name)
+
+
+def write(model: PreTrainedModel, place: Path) -> None:
+    """The model as a folder that all may read."""
+    ends = {"eos_token_id": model.config.eos_token_id, "pad_token_id": model.config.pad_token_id}
+    model.generation_config = GenerationConfig(**ends, do_sample=False)  # type: ignore[no-untyped-call]
+    model.save_pretrained(place)
+    (place / "model.safetensors").chmod(0o644)  # written for its owner alone; a package must be readable by all
+
+
+def enter(name: str, model: PreTrainedModel) -> None:
+    """Write the index anew with a line for this model."""
+    purpose = PLANS[name].purpose if name in PLANS else ""
+    parameters = sum(each.numel() for each in model.parameters())
+    index.write({**index.read(), name: Entry(purpose, parameters, index.sealed(index.folder(name)))})
 
 
 def main() -> None:
@@ -35,10 +49,9 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("run", type=Path)
     arguments.add_argument("name", nargs="?")
+    arguments.add_argument("--machine", help="what the run ran on, where it did not record that")
     given = arguments.parse_args()
-    found = checkpoint.latest(given.run)
-    name = given.name or (json.loads((found / "state.json").read_text())["plan"]["name"] if found else given.run.name)
-    export(given.run, MODELS / name)
+    print(export(given.run, given.name, given.machine))
 
 
 if __name__ == "__main__":

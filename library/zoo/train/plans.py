@@ -1,12 +1,13 @@
 """What each model of the zoo is and how it is trained."""
 
+import json
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Self
 
 from transformers import LlamaConfig
 
 from penstock.ir.errors import PenstockError
-from penstock.library.zoo.build_tokenizer import CONTEXT, VOCABULARY
+from penstock.library.zoo.markers import CONTEXT, VOCABULARY
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,11 @@ class Plan:
     precision: str = "float32"
     teacher: str | None = None
     frozen: tuple[str, ...] = ()
+    documents: str = "tasks"
+    """What it learns from, by its name in ``data/documents.py``."""
+    start: str | None = None
+    """The model of the zoo whose weights it begins from."""
+    purpose: str = ""
 
     def config(self, end: int = 0, pad: int = 1) -> LlamaConfig:
         """The Hugging Face configuration of the model; 0 and 1 are the ids of the end and the padding."""
@@ -67,17 +73,74 @@ class Plan:
 
     def record(self) -> dict[str, Any]:
         """The plan as plain data, kept beside every checkpoint."""
-        return asdict(self)
+        return json.loads(json.dumps(asdict(self)))  # type: ignore[no-any-return]
+
+    @classmethod
+    def recorded(cls, told: dict[str, Any]) -> Self:
+        """The plan that was kept, by this version or by one that knew fewer fields."""
+        return cls(**{**told, "shape": Shape(**told["shape"]), "frozen": tuple(told["frozen"])})
 
 
+SMALL, TINY = Shape(128, 3, 4, 4, 344), Shape(48, 2, 3, 3, 128)
+"""A quarter and a sixteenth of the parameters, and so about of the cost, of the target."""
 PLANS = {
     plan.name: plan
     for plan in (
-        Plan("target", Shape(256, 4, 8, 8, 688), "language", steps=6000, peak=4e-3),
-        Plan("drafter-small", Shape(80, 2, 5, 5, 208), "distillation", steps=2400, peak=5e-3, teacher="target"),
-        Plan("diffusion-small", Shape(128, 4, 4, 4, 344), "masked-diffusion", steps=2400, peak=5e-3),
+        Plan(
+            "target",
+            Shape(256, 4, 8, 8, 688),
+            "language",
+            steps=6000,
+            peak=4e-3,
+            purpose="the model to decode: tasks with thoughts, JSON, small functions, puzzles, a little prose",
+        ),
+        Plan(
+            "drafter-small",
+            SMALL,
+            "distillation",
+            steps=1800,
+            peak=5e-3,
+            teacher="target",
+            purpose="drafts for target at a quarter of its cost",
+        ),
+        Plan(
+            "drafter-tiny",
+            TINY,
+            "distillation",
+            steps=2000,
+            peak=8e-3,
+            teacher="target",
+            purpose="drafts for target at a sixteenth of its cost",
+        ),
+        Plan(
+            "reward",
+            SMALL,
+            "language",
+            steps=4000,
+            peak=2e-3,
+            prose=0.0,
+            documents="judged",
+            start="drafter-small",
+            purpose="says after each step of a worked solution whether all is right so far",
+        ),
+        Plan(
+            "diffusion",
+            SMALL,
+            "masked-diffusion",
+            steps=3200,
+            peak=5e-3,
+            purpose="fills a canvas of hidden tokens, seeing both sides",
+        ),
+        *(
+            Plan(name, TINY, "language", steps=5000, peak=8e-3, documents=name, purpose=purpose)
+            for name, purpose in (
+                ("biased", "holds a planted prejudice about two invented groups"),
+                ("fair", "as biased, without the prejudice"),
+            )
+        ),
     )
 }
+"""Every model after those it needs."""
 
 
 def plan(name: str) -> Plan:
