@@ -1,8 +1,5 @@
 """Rows of token ids as a function of the step: resuming needs no memory of what was read."""
 
-import random
-from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -10,50 +7,49 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from penstock.library.zoo import markers
-from penstock.library.zoo.data import prose
-from penstock.library.zoo.data.draw import Split
-from penstock.library.zoo.data.stream import example
+from penstock.library.zoo.data.document import Document
 
-# A request is made of random choices: nothing but noise can be learnt from most of its tokens.
-REQUEST_WEIGHT = 0.1
 # A row uses at most this many documents and a step this many rows, so that no two rows share a document.
 DOCUMENTS, ROWS = 1 << 10, 1 << 8
-
-Parts = list[tuple[str, float]]
-Document = Callable[[int], Parts]
+NONE = -1
 
 
 class Batch(NamedTuple):
-    """Ids [B T+1] and how much each counts in the loss [B T+1]."""
+    """Ids [B T+1], how much each counts in the loss [B T+1], and the marker to predict after each, or NONE [B T+1]."""
 
     ids: Tensor
     weights: Tensor
+    verdicts: Tensor | None = None
+
+    def following(self) -> tuple[Tensor, Tensor]:
+        """What is to be predicted after each of the first T ids, and how much it counts, both [B T]."""
+        if self.verdicts is None:
+            # The very views, not copies: the last bit of a sum depends on how its terms lie in memory.
+            return self.ids[:, 1:], self.weights[:, 1:]
+        said = self.verdicts[:, :-1]
+        return torch.where(said == NONE, self.ids[:, 1:], said), self.weights[:, 1:].masked_fill(said != NONE, 1.0)
+
+    def to(self, device: str) -> "Batch":
+        """The same on another device."""
+        verdicts = None if self.verdicts is None else self.verdicts.to(device)
+        return Batch(self.ids.to(device), self.weights.to(device), verdicts)
 
 
-def document(seed: int, split: Split, share: float, folder: Path | None) -> Document:
-    """The weighted parts of document ``index``: a generated example or, in a given share, a passage of prose."""
-
-    def parts(index: int) -> Parts:
-        if folder is not None and random.Random(f"share/{seed}/{split}/{index}").random() < share:
-            return [(prose.passage(folder, seed, split, index) + markers.END, 1.0)]
-        made = example(seed, split, index)
-        return [(made.prompt_text(), REQUEST_WEIGHT), (made.reply_text(), 1.0)]
-
-    return parts
-
-
-def row(tokenizer: PreTrainedTokenizerBase, parts: Document, index: int, length: int) -> list[tuple[int, float]]:
-    """``length`` ids with their weights, of documents one after the other; the last one is cut."""
-    found: list[tuple[int, float]] = []
+def row(tokenizer: PreTrainedTokenizerBase, document: Document, index: int, length: int) -> list[tuple[int, float, int]]:
+    """``length`` ids with their weights and verdicts, of documents one after the other; the last one is cut."""
+    found: list[tuple[int, float, int]] = []
     at = index * DOCUMENTS
     while len(found) < length:
-        for text, weight in parts(at):
-            found += [(each, weight) for each in tokenizer(text)["input_ids"]]
+        for text, weight, verdict in document(at):
+            said = markers.SPECIAL.index(verdict) if verdict else NONE
+            found += [(each, weight, said) for each in tokenizer(text)["input_ids"]]
         at += 1
     return found[:length]
 
 
-def batch(tokenizer: PreTrainedTokenizerBase, parts: Document, step: int, rows: int, length: int) -> Batch:
+def batch(tokenizer: PreTrainedTokenizerBase, document: Document, step: int, rows: int, length: int) -> Batch:
     """The batch of ``step``: inputs and, one place on, what follows them."""
-    pairs = torch.tensor([row(tokenizer, parts, step * ROWS + each, length + 1) for each in range(rows)])
-    return Batch(pairs[..., 0].long(), pairs[..., 1])
+    told = [row(tokenizer, document, step * ROWS + each, length + 1) for each in range(rows)]
+    pairs = torch.tensor([[(token, weight) for token, weight, _ in found] for found in told])
+    verdicts = torch.tensor([[verdict for _, _, verdict in found] for found in told])
+    return Batch(pairs[..., 0].long(), pairs[..., 1], verdicts if bool((verdicts != NONE).any()) else None)

@@ -1,41 +1,42 @@
-"""Held-out loss in bits per byte, comparable between tokenizers."""
+"""What a run measures at each checkpoint: little, on a small sample of what its card will tell."""
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
-import torch.nn.functional as F
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from penstock.library.zoo.data import prose
+from penstock.library.zoo.data.documents import LIKELY
 from penstock.library.zoo.data.draw import Split
 from penstock.library.zoo.data.stream import example
+from penstock.library.zoo.measure import canvas, held_out, leanings, verdicts
+from penstock.library.zoo.measure.surprise import bits_per_byte
+from penstock.library.zoo.train.plans import Plan
 
-Texts = list[str]
-
-
-def held_out_texts(split: Split, count: int, kind: str | None = None, seed: int = 1) -> Texts:
-    """``count`` whole dialogues of a held-out split."""
-    return [example(seed, split, index, kind).text() for index in range(count)]
-
-
-def bits_per_byte(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, texts: Texts) -> float:
-    """Surprise at everything after the first token of each text, in bits, per byte of it (markers included)."""
-    bits, size = 0.0, 0
-    for start in range(0, len(texts), 16):
-        rows = [tokenizer(text)["input_ids"][:512] for text in texts[start : start + 16]]
-        longest = max(map(len, rows))
-        ids = torch.tensor([row + [-100] * (longest - len(row)) for row in rows])
-        logits = model(ids[:, :-1].clamp_min(0), use_cache=False).logits
-        bits += float(F.cross_entropy(logits.flatten(0, 1).float(), ids[:, 1:].flatten(), reduction="sum")) / math.log(2)
-        size += sum(len(tokenizer.decode(row[1:], skip_special_tokens=False).encode()) for row in rows)
-    return bits / size
+Evaluation = Callable[[PreTrainedModel], dict[str, float]]
+SPLITS: tuple[Split, ...] = ("pairs", "templates")
 
 
-def evaluation(tokenizer: PreTrainedTokenizerBase, folder: Path | None) -> Callable[[PreTrainedModel], dict[str, float]]:
-    """What a run measures at each checkpoint, on a small sample of every held-out split."""
-    samples: dict[str, Texts] = {split: held_out_texts(split, 64) for split in ("pairs", "templates")}
+def evaluation(plan: Plan, tokenizer: PreTrainedTokenizerBase, folder: Path | None) -> Evaluation:
+    """The measure that fits what ``plan`` trains."""
+    if plan.recipe == "masked-diffusion":
+        replies = held_out.texts(None, 10)
+        return lambda model: {f"restored, {kind}": canvas.restored(model, tokenizer, replies[kind], 0.5) for kind in replies}
+    if plan.documents == "judged":
+        return lambda model: _judging(verdicts.verdicts(model, tokenizer, verdicts.held_out(100)))
+    losses = held_out_losses(tokenizer, folder)
+    if plan.documents in LIKELY:
+        return lambda model: losses(model) | leanings.leanings(model, tokenizer, 4)
+    return losses
+
+
+def held_out_losses(tokenizer: PreTrainedTokenizerBase, folder: Path | None) -> Evaluation:
+    """Bits per byte on every held-out split."""
+    texts: dict[str, list[str]] = {split: [example(1, split, index).text() for index in range(64)] for split in SPLITS}
     if folder is not None:
-        samples["prose"] = [prose.passage(folder, 1, "pairs", index) for index in range(16)]
-    return lambda model: {name: bits_per_byte(model, tokenizer, texts) for name, texts in samples.items()}
+        texts["prose"] = [prose.passage(folder, 1, "pairs", index) for index in range(16)]
+    return lambda model: {name: bits_per_byte(model, tokenizer, each) for name, each in texts.items()}
+
+
+def _judging(found: verdicts.Verdicts) -> dict[str, float]:
+    return {"accuracy": verdicts.accuracy(found), "area": verdicts.area(found)}

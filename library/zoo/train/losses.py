@@ -1,5 +1,7 @@
 """What each recipe minimises, on tensors alone."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -14,6 +16,13 @@ def next_token(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
     """Mean surprise, in nats, at the tokens that follow: logits [B T V], targets and weights [B T]."""
     surprise = F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), reduction="none")
     return weighted_mean(surprise.view_as(targets), weights)
+
+
+def among(logits: Tensor, places: Tensor, choices: Sequence[int]) -> Tensor:
+    """Logits [B T V] that allow nothing but ``choices`` at ``places`` [B T]."""
+    others = torch.ones(logits.shape[-1], dtype=torch.bool, device=logits.device)
+    others[list(choices)] = False
+    return logits.masked_fill(places[..., None] & others, -torch.inf)
 
 
 def divergence(student: Tensor, teacher: Tensor, weights: Tensor) -> Tensor:

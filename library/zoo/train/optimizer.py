@@ -32,7 +32,7 @@ class Optimizers:
         inner = [each for name, each in trained if each.dim() == 2 and "embed" not in name]
         outer = [each for name, each in trained if each.dim() != 2 or "embed" in name]
         # Updates of the size AdamW's would have, so that one learning rate serves both.
-        matched = {"adjust_lr_fn": "match_rms_adamw", "weight_decay": plan.decay}
+        matched: dict[str, Any] = {"adjust_lr_fn": "match_rms_adamw", "weight_decay": plan.decay}
         self.each: list[Optimizer] = [Muon(inner, lr=plan.peak, **matched)] if inner else []
         # Words of one kind share a direction; decay would wear away what tells them apart, and copying them needs just that.
         self.each += [AdamW(outer, lr=plan.peak, betas=(0.9, 0.98), weight_decay=0.0)] if outer else []
