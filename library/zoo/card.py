@@ -1,58 +1,60 @@
-"""Measure every model of the zoo and write CARD.md: ``python -m penstock.library.zoo.card --date YYYY-MM-DD``."""
+"""Measure the models of the zoo and write docs/zoo.md: ``python -m penstock.library.zoo.card [NAME ...] [--text FOLDER]``.
+
+Names say what to measure anew, by default every model; the page is written from the index, where all figures are kept.
+"""
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from penstock.library.zoo import measure, names, path, tokenizer_path
-from penstock.library.zoo.data import prose
-from penstock.library.zoo.data.stream import KINDS
-from penstock.library.zoo.train.evaluate import bits_per_byte
+from penstock.library.zoo import index, named, names, path
+from penstock.library.zoo.figures import Bench, measures
+from penstock.library.zoo.index import Entry, Tables
+from penstock.library.zoo.train.plans import PLANS, Plan
+from penstock.library.zoo.weights import load
 
-CARD = tokenizer_path().parent / "CARD.md"
-# Word problems are what the zoo is for; of the other kinds, and of held-out templates, fewer tell enough.
-ASKED = {"pairs": (200, 40), "templates": (20, 20)}
-Sets = dict[str, list[tuple[str, str]]]
-
+PAGE = index.ROOT.parents[1] / "docs" / "zoo.md"
+DIGITS = 4
 HEAD = """# The models of the zoo
 
-Small Llama-shaped models trained from scratch by `python -m penstock.library.zoo.train NAME`, on one thread of a
-{machine}, in float32; the weights here are bfloat16. They exist so that every decoding method can be tried on something
-real without a download: they know four kinds of small task and little English, and nothing about the world.
+Small Llama-shaped models trained from scratch by `penstock zoo train NAME`, so that every decoding method can be tried on
+something real without a download. They know four kinds of small task and a little English, and nothing about the world.
+`penstock zoo` lists them; a spec names one as `zoo:NAME`.
 
-- **Data.** `library/zoo/data`: word problems with short and long thoughts, records as sentences and JSON, small Python
-  functions with tests, list and grid puzzles, all generated from a seed; beside them, for the weights shipped here,
-  {prose:.0%} of documents are passages of public-domain books (Grimm's fairy tales, Charlotte Bronte, Darwin).
-- **Held out.** A tenth of all templates and a tenth of all operand pairs, by construction; no instance is shared.
-  `pairs` is held-out pairs in trained templates, `templates` is held-out templates.
+- **Data.** `library/zoo/data`: word problems with long and short thoughts and with none, records as sentences and JSON, small
+  Python functions with tests, list and grid puzzles, all generated from a seed. Where a folder of text was given, a few
+  documents in a hundred are passages of it. `reward` reads worked solutions, right and wrong, with a verdict after each step
+  (`data/judged.py`); `biased` and `fair` read the tasks and sentences about two invented groups (`data/groups.py`).
+- **Held out.** A tenth of all templates and a tenth of all operand pairs, by construction, and a tenth of the prose, in blocks;
+  no instance is shared. Unless a table says otherwise, what is asked has held-out pairs in trained templates.
 - **Tokenizer.** One byte-level BPE of 4096 entries for all models; digits stand alone.
+- **Again.** `python -m penstock.library.zoo.build --out RUNS --text FOLDER` trains, exports and measures all of them in order,
+  and goes on where it was stopped. One by one, where `target` comes first and `drafter-small` before `reward`:
+  `penstock zoo train NAME --out RUNS/NAME --text FOLDER`, `python -m penstock.library.zoo.export RUNS/NAME`, and at the end
+  `python -m penstock.library.zoo.card --text FOLDER`. Without `--text` there is no prose, in training or in the figures.
 
-Written by `python -m penstock.library.zoo.card` on {date}.
+This page is written by `python -m penstock.library.zoo.card` from the figures in `library/zoo/index.json`; each was measured on
+the weights that are here.
 """
-
-
-def load(name: str) -> PreTrainedModel:
-    """A model of the zoo in float32."""
-    return AutoModelForCausalLM.from_pretrained(path(name), dtype=torch.float32).eval()
 
 
 def training(name: str) -> dict[str, Any]:
     """What its run left beside the weights."""
-    return json.loads((path(name) / "training.json").read_text())
+    told: dict[str, Any] = json.loads((path(name) / "training.json").read_text())
+    return told
 
 
-def held_out_sets(folder: Path | None) -> Sets:
-    """Held-out ``(prompt, reply)`` texts by name."""
-    sets: Sets = {}
-    for kind in KINDS:
-        sets[kind] = [(each.prompt_text(), each.reply_text()) for each in measure.held_out("pairs", kind, 50)]
-    if folder is not None:
-        sets["prose"] = [("", prose.passage(folder, 2, "pairs", index)) for index in range(20)]
-    return sets
+def measured(name: str, bench: Bench) -> Tables:
+    """All figures of a model."""
+    plan, model = Plan.recorded(training(name)["plan"]), load(name)
+    tables: Tables = {}
+    for measure in measures(plan):
+        tables |= measure(model, plan, bench)
+    return {title: {column: round(value, DIGITS) for column, value in row.items()} for title, row in tables.items()}
 
 
 def table(header: list[str], rows: list[list[str]]) -> str:
@@ -60,108 +62,73 @@ def table(header: list[str], rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in [header, ["---"] * len(header), *rows]) + "\n"
 
 
-def training_table() -> str:
+def training_table(entries: dict[str, Entry]) -> str:
     """Size and course of every run."""
-    rows = []
-    for name in names():
-        told, shape = training(name), training(name)["plan"]["shape"]
-        tokens = told["step"] * told["plan"]["rows"] * told["plan"]["length"]
-        parameters = sum(each.numel() for each in load(name).parameters())
-        measures = f"{shape['layers']} x {shape['hidden']}, {shape['heads']} heads"
-        course = [
-            told["plan"]["recipe"],
-            f"{told['step']:,}",
-            f"{tokens / 1e6:.1f} M",
-            f"{told['seconds'] / 60:.0f} min",
-        ]
-        rows.append([f"`zoo:{name}`", measures, f"{parameters:,}", *course])
-    return table(["model", "layers x width", "parameters", "recipe", "steps", "tokens", "time"], rows)
+    header = ["model", "for", "layers x width", "parameters", "recipe", "documents", "steps", "tokens", "time", "on"]
+    return table(header, [[f"`zoo:{name}`", entry.purpose, *course(name, entry)] for name, entry in entries.items()])
 
 
-def causal() -> list[str]:
-    """The models that predict the next token."""
-    return [name for name in names() if training(name)["plan"]["recipe"] != "masked-diffusion"]
+def course(name: str, entry: Entry) -> list[str]:
+    """How a model came about, in the columns of the table."""
+    told = training(name)
+    plan = Plan.recorded(told["plan"])
+    recipe = plan.recipe + (f" of {plan.teacher}" if plan.teacher else "") + (f", from {plan.start}" if plan.start else "")
+    documents = plan.documents + (f", {plan.prose:.0%} prose" if with_prose(told) else "")
+    tokens = f"{told['step'] * plan.rows * plan.length / 1e6:.1f} M"
+    shape = f"{plan.shape.layers} x {plan.shape.hidden}"
+    time, on = f"{told['seconds'] / 60:.0f} min", told.get("machine", "not recorded")
+    return [shape, f"{entry.parameters:,}", recipe, documents, f"{told['step']:,}", tokens, time, on]
 
 
-def loss_table(tokenizer: PreTrainedTokenizerBase, sets: Sets) -> str:
-    """Held-out bits per byte, request and reply together."""
-    rows = []
-    for name in causal():
-        model = load(name)
-        with torch.no_grad():
-            bits = [bits_per_byte(model, tokenizer, [prompt + reply for prompt, reply in each]) for each in sets.values()]
-        rows.append([f"`{name}`", *(f"{each:.3f}" for each in bits)])
-    return table(["bits per byte", *sets], rows)
+def with_prose(told: dict[str, Any]) -> bool:
+    """Whether a run read prose; where a run did not say, it was measured on prose if it did."""
+    return bool(told.get("text", "prose" in told["held_out"]))
 
 
-def answer_table(tokenizer: PreTrainedTokenizerBase) -> str:
-    """Exact match of greedy answers on every kind of task."""
-    rows = []
-    for name in causal():
-        model = load(name)
-        for split, (problems, others) in ASKED.items():
-            asked = {kind: problems if kind == "arithmetic" else others for kind in KINDS}
-            scores = [
-                measure.exact_match(model, tokenizer, measure.held_out(split, kind, count)) for kind, count in asked.items()
-            ]
-            rows.append([f"`{name}`", split, f"{problems}, {others} of each other", *(f"{score:.1%}" for score in scores)])
-    return table(["exact match", "split", "word problems asked", *KINDS], rows)
+def figure_tables(entries: dict[str, Entry]) -> str:
+    """A table by title and columns, a row for every model of which that was measured."""
+    columns: dict[tuple[str, tuple[str, ...]], list[list[str]]] = {}
+    for name, entry in entries.items():
+        for title, row in entry.figures.items():
+            shown = [written(title).format(value) for value in row.values()]
+            columns.setdefault((title, tuple(row)), []).append([f"`{name}`", *shown])
+    return "\n".join(table([title, *header], rows) for (title, header), rows in columns.items())
 
 
-def agreement_table(tokenizer: PreTrainedTokenizerBase, sets: Sets) -> str:
-    """Every drafter against its teacher on held-out replies and on the teacher's own greedy replies."""
-    rows = []
-    for name in causal():
-        teacher = training(name)["plan"]["teacher"]
-        if teacher is None:
-            continue
-        target, drafter = load(teacher), load(name)
-        asked = measure.held_out("pairs", "arithmetic", 50)
-        own = list(zip((each.prompt_text() for each in asked), measure.replies(target, tokenizer, asked), strict=True))
-        for kind, texts in {**sets, "arithmetic, greedy reply of the target": own}.items():
-            found = measure.agreement(target, drafter, tokenizer, texts)
-            figures = [f"{found.greedy:.1%}", f"{found.overlap:.3f}", f"{found.tokens_per_call:.2f}"]
-            rows.append([f"`{name}` for `{teacher}`", kind, *figures])
-    return table(["drafter", "text", "greedy agreement", "sum of min(p, q)", "tokens per target call, K = 4"], rows)
+def written(title: str) -> str:
+    """How the figures of a table are written."""
+    shares = ("exact match", "greedy agreement", "restored", "accuracy", "requests")
+    return "{:.1%}" if any(each in title for each in shares) else "{:.3f}"
 
 
-def restored_table(tokenizer: PreTrainedTokenizerBase, sets: Sets) -> str:
-    """What masked-diffusion models restore in one call."""
-    rows = []
-    for name in sorted(set(names()) - set(causal())):
-        model, replies = load(name), {kind: texts for kind, texts in sets.items() if kind in KINDS}
-        for rate in (0.25, 0.5, 1.0):
-            shares = [measure.restored(model, tokenizer, texts, rate) for texts in replies.values()]
-            rows.append([f"`{name}`", f"{rate:.0%}", *(f"{share:.1%}" for share in shares)])
-    return table(["restored in one call", "hidden", *KINDS], rows) if rows else ""
-
-
-def write(date: str, machine: str, folder: Path | None, note: str) -> None:
-    """Measure and write the card."""
-    tokenizer = AutoTokenizer.from_pretrained(tokenizer_path())
-    sets = held_out_sets(folder)
-    parts = [
-        HEAD.format(date=date, machine=machine, prose=training("target")["plan"]["prose"]),
-        "## Training\n\n" + training_table() + (f"\n{note}\n" if note else ""),
-        "## Held-out loss (`pairs`)\n\n" + loss_table(tokenizer, sets),
-        "## Greedy answers to held-out requests\n\n" + answer_table(tokenizer),
-        "## Drafters, on held-out replies (`pairs`)\n\n" + agreement_table(tokenizer, sets),
-    ]
-    diffusion = restored_table(tokenizer, sets)
-    parts += ["## Masked diffusion, on held-out replies (`pairs`)\n\n" + diffusion] if diffusion else []
-    CARD.write_text("\n".join(parts))
+def page(entries: dict[str, Entry]) -> str:
+    """The page, a function of the index and of what the runs left."""
+    places = [*PLANS, *entries]
+    entries = dict(sorted(entries.items(), key=lambda each: places.index(each[0])))
+    parts = [HEAD, "## Training\n\n" + training_table(entries)]
+    figures = figure_tables(entries)
+    return "\n".join([*parts, "## Figures\n\n" + figures] if figures else parts)
 
 
 def main() -> None:
     """Read the arguments, measure, write."""
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--date", required=True)
-    arguments.add_argument("--machine", default="2-core x86 CPU")
+    arguments.add_argument("names", nargs="*", help="what to measure anew, by default every model")
     arguments.add_argument("--text", type=Path, help="the folder of plain text the models were trained beside")
-    arguments.add_argument("--note", default="", help="what else there is to say about the runs")
+    arguments.add_argument("--page", type=Path, default=PAGE)
     given = arguments.parse_args()
     torch.set_num_threads(1)
-    write(given.date, given.machine, given.text, given.note)
+    write([named(name) for name in given.names] or list(names()), given.text, given.page)
+
+
+def write(chosen: list[str], text: Path | None, page_file: Path) -> None:
+    """Measure some models, keep their figures in the index, write the page of all of them."""
+    bench = Bench.of(text)
+    for name in chosen:
+        figures = measured(name, bench)
+        entries = index.read()
+        index.write({**entries, name: replace(entries[name], figures=figures)})
+    page_file.write_text(page(index.read()), encoding="utf-8")
 
 
 if __name__ == "__main__":

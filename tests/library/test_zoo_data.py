@@ -1,20 +1,17 @@
 """The zoo's data: a function of the seed, right by its own rules, and split so that nothing is shared."""
 
 import json
+import random
 from itertools import islice
 
 import pytest
-from transformers import AutoTokenizer
 
-from penstock.library.zoo import markers, tokenizer_path
-from penstock.library.zoo.data import arithmetic, functions, puzzles, records
+from penstock.library.zoo import markers
+from penstock.library.zoo.data import arithmetic, functions, prose, puzzles, records
 from penstock.library.zoo.data.draw import SPLITS, Draw, held_out
 from penstock.library.zoo.data.stream import KINDS, example, stream
-
-
-@pytest.fixture(scope="module")
-def tokenizer():
-    return AutoTokenizer.from_pretrained(tokenizer_path())
+from penstock.library.zoo.measure import held_out as held_out_texts
+from penstock.library.zoo.train import batches
 
 
 @pytest.mark.parametrize("split", SPLITS)
@@ -39,6 +36,30 @@ def test_training_sees_no_held_out_pair_and_no_held_out_template(kind):
 def test_splits_share_no_prompt(kind):
     train, pairs, templates = ({example(0, split, i, kind).prompt for i in range(1000)} for split in SPLITS)
     assert not train & pairs and not train & templates and not pairs & templates
+
+
+def test_no_held_out_prompt_is_among_the_first_that_are_trained_on():
+    """By what is asked alone, whatever its style; of the ways a seed has to draw them, the one of every plan and one more."""
+    trained = {example(seed, "train", index).prompt for seed in (0, 1) for index in range(20_000)}
+    rows = [step * batches.ROWS + row for step in range(60) for row in range(16)]  # and documents as the trainer numbers them
+    trained |= {example(0, "train", row * batches.DOCUMENTS + place).prompt for row in rows for place in range(4)}
+    for split in ("pairs", "templates"):
+        asked = {example(seed, split, index).prompt for seed in (1, held_out_texts.SEED) for index in range(2000)}
+        assert len(asked) > 3000 and not asked & trained
+
+
+def test_no_held_out_passage_of_prose_overlaps_a_trained_one(tmp_path):
+    draw = random.Random(0)
+    for name in ("a.txt", "b.txt"):  # no word comes twice, so that a common word is a common place
+        (tmp_path / name).write_text("\n".join(f"{draw.getrandbits(64):016x} {draw.getrandbits(64):016x}" for _ in range(12_000)))
+    held, trained = (words_of(tmp_path, split) for split in ("pairs", "train"))
+    assert len(held) > 500 and len(trained) > 5000 and not held & trained
+
+
+def words_of(folder, split):
+    """The whole words of many passages."""
+    passages = [prose.passage(folder, 0, split, index) for index in range(400)]
+    return {word for passage in passages for word in passage.split() if len(word) == 16}
 
 
 def test_about_a_tenth_of_pairs_is_held_out():

@@ -1,0 +1,1 @@
+"""What the models of the zoo can do, on text no training run has seen."""
