@@ -8,6 +8,7 @@ import typer
 from rich.table import Table
 
 import penstock
+from penstock.cli import zoo
 from penstock.cli.app import Commands, console
 from penstock.ir.errors import PenstockError
 
@@ -20,6 +21,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+app.add_typer(zoo.app)
 
 Spec = Annotated[Path, typer.Argument(metavar="SPEC", help="A pipeline, as YAML or JSON.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
