@@ -116,7 +116,7 @@ PLANS = {
             "reward",
             SMALL,
             "language",
-            steps=4000,
+            steps=3600,
             peak=2e-3,
             prose=0.0,
             documents="judged",
