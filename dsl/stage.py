@@ -24,6 +24,7 @@ from penstock.dsl.mistakes import mistake
 from penstock.dsl.param import Param
 from penstock.dsl.registry import nearest, register, stage_class, stage_classes
 from penstock.dsl.roles import Effect, Role
+from penstock.ir.roles import Says, lacking
 
 if TYPE_CHECKING:
     from penstock.dsl.pipeline import Pipeline
@@ -34,7 +35,7 @@ MARK = {"x-penstock": "stage"}
 """What stands for "any stage" in a JSON Schema until all stages are known."""
 
 
-class Stage(Declared):
+class Stage(Says, Declared):
     """A frozen description of one stage; a subclass sets ``kind``, ``role`` and ``effect``, its fields are options.
 
     A subclass that sets no kind of its own is a base for others and cannot be named in a spec.
@@ -44,8 +45,6 @@ class Stage(Declared):
     """``family.method``."""
     role: ClassVar[Role]
     effect: ClassVar[Effect]
-    needs: ClassVar[frozenset[str]] = frozenset()
-    """What it uses of its model, of: tree, chunk, embeds, layers, hidden, kv_read, window, encoder, bidirectional."""
     _source: str | None = PrivateAttr(default_factory=caller)
 
     @classmethod
@@ -58,6 +57,9 @@ class Stage(Declared):
         for what, allowed in (("role", get_args(Role)), ("effect", get_args(Effect))):
             if getattr(cls, what, None) not in allowed:
                 raise TypeError(f"stage {cls.kind}: set {what} to one of {', '.join(allowed)}")
+        missing = lacking(cls) if cls.parts is Stage.parts else ""
+        if missing:
+            raise TypeError(f"stage {cls.kind} is a {cls.role}: give it {missing}")
         register(cls)
 
     @property

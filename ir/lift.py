@@ -58,7 +58,7 @@ def lift(bound: Bound, method: str, *args: Any, lead: int = 2) -> Any:
             if node.op != "placeholder":
                 tracer.graph.erase_node(node)
     options = {"lead": lead} if lead != 2 else {}
-    return atomic(tracer.constant(bound.stage), method, *args, **options, **asking(bound))
+    return atomic(bound.stage, method, *args, **options, **asking(bound))
 
 
 @op()
@@ -91,7 +91,7 @@ def vectorised(stage: Any, method: str, args: tuple[Any, ...], lead: int, asked:
 
 def advanced(bound: Bound, state: Any, token: Any, raw: Any) -> Any:
     """Record `advance` of a bound stage."""
-    return advance(cast(Any, tracing.active()).constant(bound.stage), state, token, raw, **asking(bound))
+    return advance(bound.stage, state, token, raw, **asking(bound))
 
 
 @op()

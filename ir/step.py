@@ -7,9 +7,10 @@ from typing import Any
 from penstock.ir.errors import PenstockError
 from penstock.ir.lift import advanced, lift
 from penstock.ir.ops.forward import forward
-from penstock.ir.ops.probes import apart, by_site, chains, flattened, grouped, with_parents, with_probes
+from penstock.ir.ops.probes import apart, by_site, chains, flattened, grouped, with_probes
 from penstock.ir.ops.rows import at_each
 from penstock.ir.ops.sequence import get, look, request_parameter
+from penstock.ir.ops.tree import with_parents
 from penstock.ir.ports import Begun, Draft, Probes, Scored
 from penstock.ir.trace import Tracer
 
@@ -138,14 +139,12 @@ class Step:
 
     def _score_with_probes(self, draft: Draft, probes: Probes, options: dict[str, Any]) -> Scored:
         """Draft and probes in one call; the probes' logits go by site to the register that carries them."""
-        static = isinstance(draft.parents, tuple)
-        parents = draft.parents + probes.parents if static else with_parents(draft.parents, probes.parents)
         tokens, embeds, use = with_probes(draft.token, probes.embeds)
         inputs = dict(embeds=embeds, use_embed=use)
-        answer = self.forward(probes.view, tokens, parents, root=True, **inputs, **options)
+        answer = self.forward(probes.view, tokens, with_parents(draft.parents, probes.parents), root=True, **inputs, **options)
         (logits, hidden), (probed, _) = apart(answer, 1 + draft.nodes)
         self.carry(probes.register, by_site(probed, chains(probes.parents, draft.nodes)))
-        return Scored(logits, logits, hidden, probes=probed)
+        return Scored(logits, logits, hidden)
 
 
 def shaped(step: Step, logits: Any, states: Mapping[str, Any]) -> Any:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, fx
+from torch import fx
 from torch.fx.proxy import GraphAppendingTracer, Proxy
 
 from penstock.ir import tracing
@@ -66,17 +66,12 @@ class Tracer(GraphAppendingTracer):
         node.meta["example"], node.meta["type"] = value, type_of(value, self.vocab)
         return Proxy(node, self)
 
-    def constant(self, value: Any) -> Constant:
-        return Constant(value)
-
     def create_arg(self, a: Any) -> Any:
         if isinstance(a, Proxy) and a.node.graph is not self.graph:
             return self._capture(a.node)
-        if isinstance(a, Tensor):  # a constant tensor: kept whole, shared by all rows
-            return Constant(a)
-        if isinstance(a, Constant) or not _plain(a):
-            return a if isinstance(a, Constant) else Constant(a)
-        return super().create_arg(a)
+        if isinstance(a, Constant):
+            return a
+        return super().create_arg(a) if _plain(a) else Constant(a)  # a tensor too: kept whole, shared by all rows
 
     def _capture(self, node: fx.Node) -> fx.Node:
         """A value from outside the region being traced: one more parameter of the region."""
@@ -99,12 +94,7 @@ class Tracer(GraphAppendingTracer):
             self._only_ops = saved
 
     def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:
-        if (
-            self._only_ops
-            and args[0] == "call_method"
-            or self._only_ops
-            and not (isinstance(args[1], Op) or args[1] is operator.getitem)
-        ):
+        if self._only_ops and not isinstance(args[1], Op) and args[1] is not operator.getitem:
             raise PlainTorch(str(args[1]))
         node = super().create_node(*args, **kwargs)
         if node.op not in ("placeholder", "output"):

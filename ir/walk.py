@@ -8,7 +8,7 @@ selection by position.
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Int
 from torch import Tensor
 
 from penstock.ir.op import op
@@ -90,9 +90,3 @@ def blank_path(length: Int[Tensor, "B"], m: int) -> tuple[Int[Tensor, "B"], Int[
     """Zeros ``[b]`` and ``[b,m]``."""
     zero = torch.zeros_like(length)
     return zero, zero[:, None].expand(-1, m).clone()
-
-
-@op()
-def no_row(mask: Bool[Tensor, "B"]) -> Bool[Tensor, "B"]:
-    """False for every row."""
-    return torch.zeros_like(mask)

@@ -10,12 +10,11 @@ from torch import fx
 from torch.utils import _pytree as pytree
 
 from penstock.ir import tracing
-from penstock.ir.draft import widened
 from penstock.ir.errors import PenstockError
 from penstock.ir.lift import advanced, along_paths, asking, lift
 from penstock.ir.ops.accept import AUTO, AUTO_BY_ROW, RULES, ByLaw, Rule
 from penstock.ir.ops.forward import keep
-from penstock.ir.ops.rows import at
+from penstock.ir.ops.rows import at, widened
 from penstock.ir.ops.sequence import append, end_rows, put
 from penstock.ir.ops.tree import reached_by
 from penstock.ir.ports import Commit, Draft, LawByRow, Scored
@@ -76,7 +75,7 @@ def build(
         bucket = bucket_of(example[decision], torch.ones(EXAMPLE_ROWS))
     tracer = Tracer(example, vocab)
     with tracing.recording(tracer):
-        step = Step(tracer, vocab, plan.mirrored, bucket, frozenset(view for p in plan.stages for view in p.listens))
+        step = Step(tracer, vocab, plan.mirrored, bucket, frozenset(view for p in plan.stages for view in p.stage.listens))
         trace_phases(step, plan, tuple(views), eos)
         graph = tracer.finish(tuple(example))
     again = partial(build, plan, views, eos=eos)
@@ -85,8 +84,9 @@ def build(
 
 def room_of(plan: Plan) -> int:
     """In-step nodes of the largest step: what stages draft and probe (``room``), then what they score once more at every site."""
-    nodes = sum(int(getattr(p.stage, "room", 0)) for p in plan.stages)
-    return nodes + (1 + nodes) * sum(int(getattr(p.stage, "room_a_site", 0)) for p in plan.stages)
+    nodes: int = sum(p.stage.room for p in plan.stages)
+    more: int = sum(p.stage.room_a_site for p in plan.stages)
+    return nodes + (1 + nodes) * more
 
 
 def registers_of(
@@ -99,8 +99,7 @@ def registers_of(
             stages = [p.stage] * len(prompts) if params is None else [p.at(values) for values in params]
             starts = [stage.start(prompt, vocab) for stage, prompt in zip(stages, prompts, strict=True)]
             found[f"reg:{p.name}"] = Register(batched(starts))
-        if p.has("registers"):
-            found |= {f"reg:{name}": Register(value) for name, value in p.stage.registers(len(prompts), vocab).items()}
+        found |= {f"reg:{name}": Register(value) for name, value in p.stage.registers(len(prompts), vocab).items()}
     return found
 
 
@@ -168,9 +167,9 @@ def follow_paths(step: Step, plan: Plan, scored: Scored) -> None:
 def site_states(step: Step, p: Placed, start: Any, draft: Draft | None, scored: Scored) -> Any:
     if draft is None:
         return widened(start, 1)
-    raw = scored.raw if getattr(p.stage, "raw_wanted", False) else None
+    raw = scored.raw if p.stage.raw_wanted else None
     bound = p.bound(step)
-    return along_paths(step.tracer.constant(bound.stage), start, draft.parent_site, draft.token, raw, **asking(bound))
+    return along_paths(bound.stage, start, draft.parent_site, draft.token, raw, **asking(bound))
 
 
 def composed(step: Step, order: tuple[Placed, ...], scored: Scored) -> Any:
@@ -209,10 +208,10 @@ def settle(step: Step, plan: Plan, commit: Commit, scored: Scored, views: tuple[
     ends = []
     for p in (p for p in plan.stages if p.automaton):
         before = at(step.path_states[p.name], commit.last_site)
-        raw = at(scored.raw, commit.last_site) if getattr(p.stage, "raw_wanted", False) else None
+        raw = at(scored.raw, commit.last_site) if p.stage.raw_wanted else None
         state = advanced(p.bound(step), before, commit.last_token, raw)
         put(f"reg:{p.name}", state)
-        if p.has("end") and getattr(p.stage, "status", None) is not None:
+        if p.has("end") and p.stage.status is not None:
             ends.append((lift(p.bound(step), "end", state, lead=1), int(p.stage.status)))
     for name, by_site in step.carried.items():
         put(f"reg:{name}", at(by_site, commit.last_site))

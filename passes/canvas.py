@@ -11,7 +11,8 @@ from penstock.ir.canvas import new_canvas
 from penstock.ir.canvas_step import CanvasStep
 from penstock.ir.errors import PenstockError
 from penstock.ir.lift import Bound, lift
-from penstock.ir.ops.canvas import branches, by_branch, by_position, chain_verify, commit, gather_branch, worth_a_forward
+from penstock.ir.ops.canvas import branches, chain_verify, commit, worth_a_forward
+from penstock.ir.ops.rows import at
 from penstock.ir.ports import CanvasDraft
 from penstock.ir.roles import SiteTransform
 from penstock.ir.rows import State
@@ -19,7 +20,7 @@ from penstock.ir.standin import StandIn
 from penstock.ir.state import new_view
 from penstock.ir.trace import Tracer
 from penstock.ir.types import EXAMPLE_ROWS
-from penstock.passes.phases import only, placed, role_of
+from penstock.passes.phases import only, placed
 from penstock.passes.plan import Placed, Plan
 
 PHASED = ("drafter", "denoiser", "transform", "unmasker")
@@ -27,7 +28,7 @@ PHASED = ("drafter", "denoiser", "transform", "unmasker")
 
 def is_canvas(stages: Iterable[Any]) -> bool:
     """Whether these stages decode a canvas: one of them denoises."""
-    return any(role_of(part) == "denoiser" for stage in stages for part in stage.parts())
+    return any(part.role == "denoiser" for stage in stages for part in stage.parts())
 
 
 def canvas_phases(stages: Sequence[Any]) -> Plan:
@@ -41,42 +42,26 @@ def canvas_phases(stages: Sequence[Any]) -> Plan:
         )
     for part in parts:
         refuse(part)
-    compose = tuple(p for p in parts if role_of(p.stage) == "transform" and not greedy(p))
-    notes = tuple(f"canvas: {p.name} is how an unmasker predicts anyway" for p in parts if greedy(p))
+    compose = tuple(p for p in parts if p.stage.role == "transform" and not p.stage.greedy)
+    notes = tuple(f"canvas: {p.name} is how an unmasker predicts anyway" for p in parts if p.stage.greedy)
     return Plan(parts, only(parts, "drafter"), (denoiser,), compose, compose, (), unmasker, "chain", notes)
-
-
-def greedy(part: Placed) -> bool:
-    """A temperature of 0: the argmax, which unmaskers take anyway; how sure they are is read before it."""
-    return bool(part.stage.kind == "transform.temperature" and part.stage.value == 0)
 
 
 def refuse(part: Placed) -> None:
     """Raises PenstockError for a stage that means nothing on a canvas, or not yet."""
-    where = part.source or None
+    role, stages = part.stage.role, ", ".join(PHASED)
     if part.automaton:
-        raise PenstockError(
-            f"stage {part.name} follows a path, and a canvas is filled in any order",
-            where=where,
-            fix="leave it out, or decode left to right",
+        raise part.wrong(
+            " follows a path, and a canvas is filled in any order", fix="leave it out, or decode left to right"
         )
-    if role_of(part.stage) not in PHASED:
-        role = role_of(part.stage)
-        raise PenstockError(
-            f"stage {part.name} is a {role}, which has no phase in a step of a canvas",
-            where=where,
-            fix=f"stages of such a step are {', '.join(PHASED)}",
+    if role not in PHASED:
+        raise part.wrong(f" is a {role}, which has no phase in a step of a canvas", fix=f"stages of such a step are {stages}")
+    if part.stage.kind == "transform.temperature" and not part.stage.greedy:
+        raise part.wrong(
+            ": sampling on a canvas is lossless only with noise shared by drafts and steps, not there yet", fix="value: 0"
         )
-    if part.stage.kind == "transform.temperature" and not greedy(part):
-        raise PenstockError(
-            f"stage {part.name}: sampling on a canvas is lossless only with noise shared by drafts and steps, not there yet",
-            where=where,
-            fix="value: 0",
-        )
-    if role_of(part.stage) == "transform" and not isinstance(part.stage, SiteTransform):
-        raise PenstockError(
-            f"stage {part.name} reads more than one position of a canvas at once", where=where, fix="leave it out"
-        )
+    if role == "transform" and not isinstance(part.stage, SiteTransform):
+        raise part.wrong(" reads more than one position of a canvas at once", fix="leave it out")
 
 
 def example_canvas(views: Mapping[str, StandIn], vocab: int) -> State:
@@ -106,13 +91,13 @@ def trace_canvas(step: CanvasStep, plan: Plan, eos: tuple[int, ...]) -> None:
     assert unmasker is not None
     draft = drafted(step, plan.drafter)
     with traced.stage_of(denoiser.name, denoiser.source):
-        logits = composed(step, plan, draft, denoiser.stage.denoise(step, draft, denoiser.name))
+        logits = composed(step, plan, denoiser.stage.denoise(step, draft, denoiser.name))
     with traced.stage_of(unmasker.name, unmasker.source):
         x0, conf = step.predict(unmasker.stage, logits)
         targets = step.unmask(unmasker.stage, draft.tokens, x0, conf)
     with traced.stage_of("accept"):
         accepted = chain_verify(draft.tokens, targets, draft.valid)
-        target, carried = gather_branch(targets, accepted), gather_branch((x0, conf), accepted)
+        target, carried = at(targets, accepted), at((x0, conf), accepted)
     with traced.stage_of("state"):
         commit("canvas", target, carried, draft.tokens, accepted, eos)
 
@@ -127,9 +112,9 @@ def drafted(step: CanvasStep, drafter: Placed | None) -> CanvasDraft:
         return draft
 
 
-def composed(step: CanvasStep, plan: Plan, draft: CanvasDraft, logits: Any) -> Any:
+def composed(step: CanvasStep, plan: Plan, logits: Any) -> Any:
     """The logits ``[b,d,l,v]`` after every transform, each at every position of every branch."""
     for p in plan.accepted:
         with step.tracer.stage_of(p.name, p.source, origin="lift"):
-            logits = by_branch(lift(Bound(p.stage), "transform", by_position(logits)), draft.tokens)
+            logits = lift(Bound(p.stage), "transform", logits, lead=3)
     return logits

@@ -8,7 +8,6 @@ from torch import fx
 from torch.utils import _pytree as pytree
 
 from penstock.ir import tracing
-from penstock.ir.errors import PenstockError
 from penstock.ir.frontier import new_frontier
 from penstock.ir.lift import advanced
 from penstock.ir.ops.frontier import all_tokens, extend, extensions, spread, worth
@@ -21,7 +20,7 @@ from penstock.ir.state import Register, new_view
 from penstock.ir.step import Step, transformed
 from penstock.ir.trace import Tracer
 from penstock.ir.types import EXAMPLE_ROWS
-from penstock.passes.phases import only, placed, role_of
+from penstock.passes.phases import only, placed
 from penstock.passes.plan import Placed, Plan
 
 
@@ -37,24 +36,20 @@ def frontier_phases(stages: Sequence[Any]) -> Plan:
     assert search is not None
     for part in parts:
         refuse(part, search)
-    compose = tuple(p for p in parts if role_of(p.stage) == "transform")
+    compose = tuple(p for p in parts if p.stage.role == "transform")
     return Plan(parts, None, (search,), compose, compose)
 
 
 def refuse(part: Placed, search: Placed) -> None:
     """Raises PenstockError for a stage that means nothing on a frontier, or not yet."""
-    where = part.source or None
-    if role_of(part.stage) == "drafter":
-        raise PenstockError(
-            f"stage {part.name} drafts, and {search.name} decodes a frontier, whose one cache holds no hypothesis' own text",
-            where=where,
-            fix="leave it out",
+    if part.stage.role == "drafter":
+        raise part.wrong(
+            f" drafts, and {search.name} decodes a frontier, whose one cache holds no hypothesis' own text", fix="leave it out"
         )
-    follows = part.automaton and part.has("read") and not part.has("end") and not getattr(part.stage, "raw_wanted", False)
+    follows = part.automaton and part.has("read") and not part.has("end") and not part.stage.raw_wanted
     if part is not search and not follows and not isinstance(part.stage, SiteTransform):
-        raise PenstockError(
-            f"stage {part.name} has no place in a step of {search.name}, which decodes a frontier",
-            where=where,
+        raise part.wrong(
+            f" has no place in a step of {search.name}, which decodes a frontier",
             fix="beside the search stand only transforms: of single sites, or along paths without an end of their own",
         )
 

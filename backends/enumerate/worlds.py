@@ -36,6 +36,8 @@ class Worlds(Interpreter):
         self.peak = len(weight)
 
     def op(self, op: Op, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if op.category == "random":
+            return self._random(op, node, args, kwargs)
         value = self._world_by_world(op, args, kwargs) if op.couples_rows else op.meaning(*args, **kwargs)
         if op.category == "forward" and self.check is not None:
             self.check(args, kwargs, value)
@@ -49,7 +51,7 @@ class Worlds(Interpreter):
             parts.append(op.meaning(*take(args, rows), **take(kwargs, rows)))
         return pytree.tree_map(lambda *each: torch.cat(each), *parts)
 
-    def random(self, op: Op, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _random(self, op: Op, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         weights, live = args[0], kwargs["live"]
         key, stage, purpose, at = args[-4:]
         if not live.any():

@@ -57,12 +57,6 @@ def entropy_bits(logits: Float[Tensor, "*B V"]) -> Float[Tensor, "*B"]:
 
 
 @op()
-def mask_tokens(logits: Float[Tensor, "*B V"], allowed: Bool[Tensor, "*B V"]) -> Float[Tensor, "*B V"]:
-    """-inf wherever a token is not allowed: a hard mask."""
-    return logits.masked_fill(~allowed, -torch.inf)
-
-
-@op()
 def top_k(logits: Float[Tensor, "*B V"], k: int | Float[Tensor, "B"]) -> Float[Tensor, "*B V"]:
     """Exactly the k largest logits stay, -inf elsewhere."""
     ordered, order = logits.sort(dim=-1, descending=True, stable=True)

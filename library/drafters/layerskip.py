@@ -40,7 +40,7 @@ class LayerSkip(Stage):
         return self.length
 
     @property
-    def depth(self) -> dict[str, int]:
+    def layers_needed(self) -> dict[str, int]:
         """The layers that a small model must have for it."""
         return {self.model: self.exit + 1}
 

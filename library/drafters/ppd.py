@@ -1,5 +1,6 @@
 """Drafts read off prompt tokens that the target itself scored one step before."""
 
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Self
 
 import torch
@@ -10,8 +11,8 @@ from penstock.dsl.names import ViewName
 from penstock.dsl.roles import Effect, Role
 from penstock.dsl.stage import Stage
 from penstock.dsl.tokens import TokenId
+from penstock.ir.draft import of_shape
 from penstock.ir.op import op
-from penstock.ir.ops.tree import sites
 from penstock.ir.ports import Draft, Probes
 
 PROBES, CARRIED = "ppd.probes", "ppd.k"
@@ -72,23 +73,10 @@ class PromptTokens(Stage):
         guesses, k = step.read(PROBES), step.read(CARRIED)
         parents = tuple(self.candidates.index(path[:-1]) if path[:-1] else -1 for path in self.candidates)
         token = guessed(guesses, self.candidates)
-        parent_site = below(token, parents)
-        site, rank = sites(parent_site, token)
         step.carry(CARRIED, probes_at(k, self.counts))
-        return Draft(
-            token=token,
-            parents=parents,
-            parent_site=parent_site,
-            site=site,
-            rank=rank,
-            valid=within(k, tuple(map(len, self.candidates))),
-            law="arbitrary",
-            nodes=len(parents),
-            depth=max(map(len, self.candidates)),
-            width=max(parents.count(parent) for parent in parents),
-            probes=Probes(self.embeddings(step.model(self.view).width), self.chains(), self.view, PROBES),
-            stage=stage,
-        )
+        valid = within(k, tuple(map(len, self.candidates)))
+        probes = Probes(self.embeddings(step.model(self.view).width), self.chains(), self.view, PROBES)
+        return replace(of_shape(token, parents, law="arbitrary", valid=valid, stage=stage), probes=probes)
 
     def chains(self) -> tuple[int, ...]:
         """The parent node of every probe: one chain below each site."""
@@ -119,12 +107,6 @@ def guessed(probes: Tensor, candidates: tuple[tuple[int, ...], ...]) -> Tensor:
     order = probes.argsort(dim=-1, descending=True, stable=True)
     depth, rank = [len(path) - 1 for path in candidates], [path[-1] for path in candidates]
     return order[:, depth, rank]
-
-
-@op()
-def below(token: Tensor, parents: tuple[int, ...]) -> Tensor:
-    """``[b,n]``: parent sites of a draft of constant shape whose siblings all differ."""
-    return (torch.tensor(parents) + 1).expand(len(token), -1)
 
 
 @op()

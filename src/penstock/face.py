@@ -123,7 +123,7 @@ def guarantee(plan: Plan) -> str:
     approximate = [p.name for p in plan.stages if p.stage.effect == "approximates"]
     if approximate:
         return f"approximate, because of {', '.join(approximate)}"
-    greedy = any(p.stage.kind == "transform.temperature" and p.stage.value == 0 for p in plan.stages)
+    greedy = any(p.stage.greedy for p in plan.stages)
     return "greedy-exact (same tokens as the reference)" if greedy else "exact (same distribution as the reference)"
 
 

@@ -19,13 +19,13 @@ PROMPTS = ([1], [2, 0, 1], [0, 2])
 def views_of(stages: Sequence[Any]) -> dict[str, str]:
     """Every view that these stages use, with the name of its model."""
     parts = [part for stage in stages for part in stage.parts()]
-    return {view: model for part in parts if hasattr(part, "views") for view, model in part.views().items()}
+    return {view: model for part in parts for view, model in part.views().items()}
 
 
 def depths_of(stages: Sequence[Any]) -> dict[str, int]:
     """The layers that stages need models to have, by model, where one is not enough."""
     parts = [part for stage in stages for part in stage.parts()]
-    return {model: layers for part in parts if hasattr(part, "depth") for model, layers in part.depth.items()}
+    return {model: layers for part in parts for model, layers in part.layers_needed.items()}
 
 
 def small_world(

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from tiny_models import VOCAB, chain, tiny_model
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from penstock.backends.runtime.hf import HuggingFaceModel, load, text
-from penstock.backends.runtime.hf.testing import VOCAB, chain, tiny_model
 from penstock.ir.errors import PenstockError
 
 tokenizers = pytest.importorskip("tokenizers")

@@ -6,11 +6,11 @@ from typing import Any, ClassVar
 import pytest
 import torch
 from canvases import BLANK, MASK, N, V, fill, reordering, static, step_of
+from table_denoiser import TableDenoiser
 from torch import Tensor
 
 from penstock.backends.eager.lower import lower
 from penstock.backends.runtime.canvas import CanvasDecoder, Filled, Infill
-from penstock.backends.runtime.table_denoiser import TableDenoiser
 from penstock.dsl.pipeline import Pipeline
 from penstock.dsl.stage import Stage
 from penstock.face import certify, compile, explain

@@ -5,16 +5,17 @@ from typing import Any
 import pytest
 import torch
 from canvases import BLANK, MASK, N, V, fill, reordering, static, step_of
+from table_denoiser import TableDenoiser
 
 from penstock.backends.eager.lower import lower
 from penstock.backends.runtime.canvas import CanvasDecoder, Infill
-from penstock.backends.runtime.table_denoiser import TableDenoiser
 from penstock.dsl.stage import Stage
 from penstock.ir.ops import canvas as ops
+from penstock.ir.ops.rows import at
 from penstock.library.unmaskers.freedave import FreeDave
 from penstock.library.unmaskers.threshold import Threshold
 
-RIGHT = {op: op.meaning for op in (ops.likeliest, ops.gather_branch, ops.chain_verify, ops.worth_a_forward, ops.rank_positions)}
+RIGHT = {op: op.meaning for op in (ops.likeliest, at, ops.chain_verify, ops.worth_a_forward, ops.rank_positions)}
 
 
 @pytest.fixture
@@ -60,8 +61,8 @@ def test_planted_accepting_a_draft_that_is_part_of_the_target(plant):
 
 
 def test_planted_going_on_from_the_last_branch_instead_of_the_accepted_one(plant):
-    last = lambda values, index: RIGHT[ops.gather_branch](values, torch.full_like(index, 3))  # noqa: E731
-    plant(ops.gather_branch, last)
+    last = lambda values, index: RIGHT[at](values, torch.full_like(index, 3))  # noqa: E731
+    plant(at, last)
     graph = step_of(FreeDave(drafts=4))
     decoded = []
     for seed in range(5):  # step by step: a branch that was not worth a forward may never fill the canvas
@@ -85,9 +86,9 @@ def test_planted_discarding_or_mixing_up_the_carried_predictions_costs_forwards(
     for wrong in (0, 3):  # predictions of the first branch, then of the last
 
         def mixed_up(values, index, wrong=wrong):
-            return RIGHT[ops.gather_branch](values, index * 0 + wrong if isinstance(values, tuple) else index)
+            return RIGHT[at](values, index * 0 + wrong if isinstance(values, tuple) else index)
 
-        plant(ops.gather_branch, mixed_up)
+        plant(at, mixed_up)
         assert forwards() > right
     plant(ops.worth_a_forward, lambda open, ready: RIGHT[ops.worth_a_forward](open, ready & False))
     assert forwards() == 10 * N

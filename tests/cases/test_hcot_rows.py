@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 import torch
+from tiny_models import tiny_model
 from torch import Tensor
 
 from penstock.backends.eager.lower import lower
 from penstock.backends.runtime.hf.model import HuggingFaceModel
-from penstock.backends.runtime.hf.testing import tiny_model
 from penstock.backends.runtime.runner import Decoder, Request, fork, take
 from penstock.backends.runtime.table import TableModel
 from penstock.ir.errors import PenstockError

@@ -107,6 +107,8 @@ def test_a_kind_belongs_to_one_class():
         ({"kind": "Trivial.New"}, "family.method"),
         ({"role": "wizard"}, "set role to one of drafter"),
         ({"effect": "hurts"}, "set effect to one of accelerates"),
+        ({"role": "drafter"}, "is a drafter: give it propose"),
+        ({"role": "transform"}, "give it transform, or compose, or start and step"),
     ],
 )
 def test_a_class_must_say_what_it_is(mistake, message):

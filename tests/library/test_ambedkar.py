@@ -7,11 +7,11 @@ import pytest
 import torch
 from ambedkar_oracle import Method, js, probabilities, share
 from pydantic import ValidationError
+from tiny_models import VOCAB
 from whole_transformers import Whole, weights
 
 from penstock.backends.eager.lower import lower
 from penstock.backends.runtime.hf.model import HuggingFaceModel
-from penstock.backends.runtime.hf.testing import VOCAB
 from penstock.backends.runtime.runner import Decoder, Request
 from penstock.backends.runtime.table import TableModel
 from penstock.dsl.pipeline import Pipeline

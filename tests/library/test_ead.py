@@ -9,12 +9,12 @@ import ead_oracle
 import pytest
 import torch
 from ead_oracle import Controller, bits
+from tiny_models import VOCAB
 from whole_transformers import Whole, weights
 
 from penstock.backends.eager.lower import lower
 from penstock.backends.enumerate.certify import step_of
 from penstock.backends.runtime.hf.model import HuggingFaceModel
-from penstock.backends.runtime.hf.testing import VOCAB
 from penstock.backends.runtime.runner import Decoder, Request
 from penstock.backends.runtime.table import TableModel
 from penstock.dsl.pipeline import Pipeline

@@ -3,11 +3,11 @@
 from functools import cache
 
 import torch
+from table_denoiser import TableDenoiser
 
 from penstock.backends.eager.lower import lower
 from penstock.backends.interpret import Interpreter
 from penstock.backends.runtime.canvas import CanvasDecoder, Filled, Infill
-from penstock.backends.runtime.table_denoiser import TableDenoiser
 from penstock.dsl.stage import Stage
 from penstock.ir.standin import StandIn
 from penstock.library.denoisers.model import ModelDenoiser
