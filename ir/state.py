@@ -52,7 +52,7 @@ class View(Rows):
 
     model: Model
     prefix: Tensor
-    """int64 ``[b,p]``, at least one token a row; beyond ``prefix_length`` zeros."""
+    """int64 ``[b,p]``; beyond ``prefix_length`` zeros."""
     prefix_length: Tensor
     """int64 ``[b]``."""
     cached: Tensor
@@ -115,7 +115,7 @@ def new_sequence(
 
 def new_view(model: Model, prompts: list[list[int]], capacity: int) -> View:
     """A view of each row's prompt with nothing cached; ``capacity``: suffix tokens plus in-step nodes to make room for."""
-    rows, longest = len(prompts), max(map(len, prompts))
+    rows, longest = len(prompts), max(1, *map(len, prompts))
     prefix = torch.tensor([ids + [0] * (longest - len(ids)) for ids in prompts])
     lengths = torch.tensor([len(ids) for ids in prompts])
     zeros = torch.zeros(rows, dtype=torch.long)

@@ -1,25 +1,19 @@
 """The step of a canvas: draft a chain of them, denoise all, verify, commit the static step after the last right one."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-import torch
-from torch import fx
-
-from penstock.ir import tracing
-from penstock.ir.canvas import new_canvas
+from penstock.ir.canvas import Canvas, new_canvas
 from penstock.ir.canvas_step import CanvasStep
 from penstock.ir.errors import PenstockError
-from penstock.ir.lift import Bound, lift
+from penstock.ir.lift import lift
 from penstock.ir.ops.canvas import branches, chain_verify, commit, worth_a_forward
 from penstock.ir.ops.rows import at
 from penstock.ir.ports import CanvasDraft
 from penstock.ir.roles import SiteTransform
-from penstock.ir.rows import State
-from penstock.ir.standin import StandIn
-from penstock.ir.state import new_view
 from penstock.ir.trace import Tracer
-from penstock.ir.types import EXAMPLE_ROWS
+from penstock.passes.begin import Beginning
+from penstock.passes.buckets import Bucket
 from penstock.passes.phases import only, placed
 from penstock.passes.plan import Placed, Plan
 
@@ -44,7 +38,7 @@ def canvas_phases(stages: Sequence[Any]) -> Plan:
         refuse(part)
     compose = tuple(p for p in parts if p.stage.role == "transform" and not p.stage.greedy)
     notes = tuple(f"canvas: {p.name} is how an unmasker predicts anyway" for p in parts if p.stage.greedy)
-    return Plan(parts, only(parts, "drafter"), (denoiser,), compose, compose, (), unmasker, "chain", notes)
+    return Plan(parts, only(parts, "drafter"), (denoiser,), compose, compose, (), unmasker, "chain", "canvas", notes)
 
 
 def refuse(part: Placed) -> None:
@@ -64,30 +58,24 @@ def refuse(part: Placed) -> None:
         raise part.wrong(" reads more than one position of a canvas at once", fix="leave it out")
 
 
-def example_canvas(views: Mapping[str, StandIn], vocab: int) -> State:
-    """A small batch of canvases of unequal length, partly given, over stand-ins."""
-    mask = vocab - 1
-    rows = [[mask, 0, mask, mask, mask][: 3 + row % 3] for row in range(EXAMPLE_ROWS)]
-    prompts = [[1] * (1 + row % 3) for row in range(EXAMPLE_ROWS)]
-    state: State = {"canvas": new_canvas(rows, mask, key=torch.arange(EXAMPLE_ROWS))}
-    for name, model in views.items():
-        state[f"view:{name}"] = new_view(model, prompts, 5)  # type: ignore[arg-type]
-    return state
+def begin_canvas(plan: Plan, rows: Beginning) -> Canvas:
+    """Canvases to fill, by default all mask. Raises PenstockError where the denoiser's model has no mask."""
+    (denoiser,) = plan.scorers
+    models = [rows.models[view] for view in denoiser.stage.views()]
+    mask = models[0].mask
+    if mask is None:
+        raise denoiser.wrong(
+            f" fills a canvas with {models[0].name}, whose tokenizer has no mask token",
+            fix="name a model that was trained as a masked diffusion model",
+        )
+    canvases = [[mask] * r.limit if r.canvas is None else list(r.canvas) for r in rows.requests]
+    return new_canvas(canvases, mask, key=rows.key, block=denoiser.stage.block, params=rows.params)
 
 
-def canvas_graph(plan: Plan, views: Mapping[str, StandIn], eos: tuple[int, ...]) -> tuple[fx.Graph, tuple[str, ...]]:
-    """The step over stand-ins, and its handles in order."""
-    vocab = next(iter(views.values())).vocab
-    example = example_canvas(views, vocab)
-    tracer = Tracer(example, vocab)
-    with tracing.recording(tracer):
-        trace_canvas(CanvasStep(tracer, vocab), plan, eos)
-        return tracer.finish(tuple(example)), tuple(example)
-
-
-def trace_canvas(step: CanvasStep, plan: Plan, eos: tuple[int, ...]) -> None:
+def trace_canvas(tracer: Tracer, plan: Plan, eos: tuple[int, ...], bucket: Bucket | None) -> None:
     """Draft, denoise, compose, predict, verify, commit."""
-    denoiser, unmasker, traced = plan.scorers[-1], plan.acceptor, step.tracer
+    step = CanvasStep(tracer, tracer.vocab)
+    denoiser, unmasker, traced = plan.scorers[-1], plan.acceptor, tracer
     assert unmasker is not None
     draft = drafted(step, plan.drafter)
     with traced.stage_of(denoiser.name, denoiser.source):
@@ -99,7 +87,7 @@ def trace_canvas(step: CanvasStep, plan: Plan, eos: tuple[int, ...]) -> None:
         accepted = chain_verify(draft.tokens, targets, draft.valid)
         target, carried = at(targets, accepted), at((x0, conf), accepted)
     with traced.stage_of("state"):
-        commit("canvas", target, carried, draft.tokens, accepted, eos)
+        commit("seq", target, carried, draft.tokens, accepted, eos)
 
 
 def drafted(step: CanvasStep, drafter: Placed | None) -> CanvasDraft:
@@ -116,5 +104,5 @@ def composed(step: CanvasStep, plan: Plan, logits: Any) -> Any:
     """The logits ``[b,d,l,v]`` after every transform, each at every position of every branch."""
     for p in plan.accepted:
         with step.tracer.stage_of(p.name, p.source, origin="lift"):
-            logits = lift(Bound(p.stage), "transform", logits, lead=3)
+            logits = lift(p.bound(step), "transform", logits, lead=3)
     return logits

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from penstock.ir.errors import PenstockError
 from penstock.ir.lift import Bound, with_values
@@ -68,6 +68,8 @@ class Plan:
     mirrored: tuple[Placed, ...] = ()
     acceptor: Placed | None = None
     rule: str = "auto"
+    kind: Literal["sequence", "canvas", "frontier"] = "sequence"
+    """What rows of it are."""
     notes: tuple[str, ...] = ()
 
     @property
@@ -75,6 +77,13 @@ class Plan:
         """The views that only the drafter reads: what it does in them is not the reference's work."""
         users = [(p, view) for p in self.stages for view in p.stage.views()]
         return frozenset(view for p, view in users if p is self.drafter) - {view for p, view in users if p is not self.drafter}
+
+    @property
+    def room(self) -> int:
+        """In-step nodes of the largest step: what stages draft and probe, then what they score once more at every site."""
+        nodes: int = sum(p.stage.room for p in self.stages)
+        more: int = sum(p.stage.room_a_site for p in self.stages)
+        return nodes + (1 + nodes) * more
 
     @property
     def params(self) -> tuple[str, ...]:

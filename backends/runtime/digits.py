@@ -9,6 +9,7 @@ class Digits:
     """``"1 0 2"`` is the ids 1, 0, 2; nothing ends a text."""
 
     eos: frozenset[int] = frozenset()
+    mask: int | None = None
 
     def __init__(self, vocab: int) -> None:
         self.vocab = vocab

@@ -3,6 +3,7 @@
 import torch
 
 from penstock.ir.ops.forward import feed_up_to
+from penstock.ir.rows import State
 from penstock.ir.state import Sequence, View
 
 CHUNK = 128
@@ -14,3 +15,12 @@ def prefill(view: View, seq: Sequence, chunk: int = CHUNK) -> None:
     with torch.inference_mode():
         while bool((due := seq.live & (view.length(seq) - view.cached > chunk)).any()):
             feed_up_to(view, seq, view.cached + chunk, due)
+
+
+def prefilled(state: State) -> State:
+    """Every view with its prompt prefilled."""
+    seq = state["seq"]
+    assert isinstance(seq, Sequence)
+    for view in (handle for handle in state.values() if isinstance(handle, View)):
+        prefill(view, seq)
+    return state

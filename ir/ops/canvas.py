@@ -15,9 +15,9 @@ FAR = torch.iinfo(torch.int64).max
 
 
 @op("state", borrows=1)
-def look(canvas: Canvas) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """``(tokens, x0, conf, ready, live)``: what is committed, the carried predictions, and who runs."""
-    return canvas.tokens, canvas.x0, canvas.conf, canvas.ready, canvas.live
+def held(canvas: Canvas) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """``(tokens, x0, conf, ready)``: what is committed, and the carried predictions."""
+    return canvas.tokens, canvas.x0, canvas.conf, canvas.ready
 
 
 @op("state", borrows=1)

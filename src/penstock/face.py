@@ -172,8 +172,13 @@ class Compiled:
     def result(self, prompt: str, decoded: Decoded, counts: Mapping[str, float]) -> Result:
         """What became of one prompt."""
         drafted = sum(counts[view] for view in counts if view in self.step.plan.drafting)
-        text, target = self.text.decode(decoded.tokens), sum(counts.values()) - drafted
-        return Result(prompt, text, decoded.tokens, decoded.status, decoded.steps, target, drafted)
+        tokens, target = self.ended(decoded.tokens), sum(counts.values()) - drafted
+        return Result(prompt, self.text.decode(tokens), tokens, decoded.status, decoded.steps, target, drafted)
+
+    def ended(self, tokens: list[int]) -> list[int]:
+        """Up to the first end of text: a canvas goes on after it."""
+        end = next((i for i, token in enumerate(tokens) if token in self.text.eos), len(tokens))
+        return tokens[: end + 1]
 
     def views_of(self, prompt: str) -> dict[str, list[int]]:
         """The prompt's ids as every view sees it."""

@@ -13,14 +13,15 @@ from penstock.ir.op import op
 from penstock.ir.ops.sequence import append, get, look, put
 from penstock.ir.region import repeat
 from penstock.ir.show import show
-from penstock.ir.standin import StandIn, example_state
+from penstock.ir.standin import StandIn
 from penstock.ir.state import Register
 from penstock.ir.trace import Tracer
 from penstock.library import ModelDrafter, ModelVerifier, Repetition, Temperature
-from penstock.passes.build import build
+from penstock.passes.build import build, example_state
 from penstock.passes.dead_code import dead_code
 from penstock.passes.lint import LintError, linear, row_wise
 from penstock.passes.order import elaborate
+from penstock.passes.plan import Plan
 
 GOLDEN = """\
   # step
@@ -55,7 +56,7 @@ def step_of(*stages: Stage, vocab: int = 7):
 
 
 def tracer() -> Tracer:
-    state = example_state({"t": StandIn("t", 7)}, 2) | {"reg:x": Register(torch.zeros(7, 3))}
+    state = example_state(Plan(()), {"t": StandIn("t", 7)}) | {"reg:x": Register(torch.zeros(7, 3))}
     return Tracer(state, 7)
 
 

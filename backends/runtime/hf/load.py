@@ -25,12 +25,16 @@ def load(
     reference: str,
     *,
     vocab: int | None = None,
+    mask: int | None = None,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
 ) -> HuggingFaceModel:
-    """The model of a reference, from safetensors only; logits beyond ``vocab`` (the tokenizer's) are cut off."""
+    """The model of a reference, from safetensors only; logits beyond ``vocab`` (the tokenizer's) are cut off.
+
+    ``mask``: the tokenizer's mask token, which a canvas is made of.
+    """
     model = _pretrained(AutoModelForCausalLM, reference, dtype=dtype, use_safetensors=True, trust_remote_code=False)
-    return HuggingFaceModel(model.to(device), reference, vocab)
+    return HuggingFaceModel(model.to(device), reference, vocab, mask)
 
 
 def text(reference: str) -> HuggingFaceText:

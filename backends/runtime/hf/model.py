@@ -23,9 +23,9 @@ ATTENTION_LAYERS = {"full_attention", "sliding_attention", "chunked_attention"}
 class HuggingFaceModel:
     """A decoder-only model as a `Model`; once wrapped, its own ``generate`` runs on our attention function too."""
 
-    def __init__(self, model: PreTrainedModel, name: str, vocab: int | None = None) -> None:
-        """``vocab``: how many logits stand for a token; columns beyond are padding and cut off."""
-        self.name = name
+    def __init__(self, model: PreTrainedModel, name: str, vocab: int | None = None, mask: int | None = None) -> None:
+        """``vocab``: how many logits stand for a token; columns beyond are padding and cut off. ``mask``: a canvas's own id."""
+        self.name, self.mask = name, mask
         self.model = model.eval()
         self._refuse_recurrence()
         self._take_over_attention()
