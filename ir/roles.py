@@ -12,6 +12,7 @@ METHODS: dict[str, tuple[tuple[str, ...], ...]] = {
     "transform": (("transform",), ("compose",), ("start", "step")),
     "gate": (("start", "step"),),
     "learner": (("learn",),),
+    "tap": (("learn",),),
     "denoiser": (("denoise",),),
     "unmasker": (("predict", "propose"),),
     "prompt": (("rewrite",),),
@@ -24,7 +25,8 @@ METHODS: dict[str, tuple[tuple[str, ...], ...]] = {
   draft, for what every reader of the view has to find there.
 - ``extend_group`` and ``settle`` search on a frontier.
 - ``transform(logits) -> logits``, `Composer` and `Automaton` shape what is selected from.
-- ``learn(step, commit, stage)`` is traced once the step has been decided; any stage may have it.
+- ``learn(step, commit, stage)`` is traced once the step has been decided; any stage may have it. What a tap carries in its
+  registers is read off when a row is done, and by nobody before.
 - ``denoise(step, draft, stage) -> logits [b,d,l,v]``: a forward over every branch of a canvas draft.
 - ``predict(logits) -> (token, confidence)`` and ``propose(denoised) -> Proposals``, of canvases ``[*b,l]``: the static step,
   deterministic, for drafts and verdicts alike.

@@ -54,8 +54,10 @@ def registers_of(plan: Plan, rows: Beginning, hypotheses: int | None) -> State:
             stages = [p.at(request.params) for request in rows.requests]
             starts = [stage.start(prompt, vocab) for stage, prompt in zip(stages, rows.prompts(first), strict=True)]
             found[f"reg:{p.name}"] = Register(spread(batched(starts), hypotheses))
-        carried = p.stage.registers(len(rows.requests), vocab)
-        found |= {f"reg:{name}": Register(value) for name, value in carried.items()}
+        for name, value in p.stage.registers(len(rows.requests), vocab).items():
+            if f"reg:{name}" in found:
+                raise p.wrong(f" carries {name}, as another stage of this pipeline does", fix="keep one of them")
+            found[f"reg:{name}"] = Register(value)
     return found
 
 

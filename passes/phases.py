@@ -8,7 +8,7 @@ from penstock.ir.errors import PenstockError
 from penstock.passes.plan import Placed, Plan
 
 COMPOSING = ("transform", "gate")
-PHASED = ("drafter", "scorer", *COMPOSING, "acceptor", "learner")
+PHASED = ("drafter", "scorer", *COMPOSING, "acceptor", "learner", "tap")
 """The roles that a step has a phase for; the others stand in fields of stages, in views, or around a pipeline."""
 
 

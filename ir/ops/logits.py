@@ -86,12 +86,6 @@ def top_p(logits: Float[Tensor, "*B V"], p: float | Float[Tensor, "B"]) -> Float
 
 
 @op()
-def subtract(logits: Float[Tensor, "*B V"], amount: Float[Tensor, "*B V"]) -> Float[Tensor, "*B V"]:
-    """``logits - amount``: a penalty."""
-    return logits - amount
-
-
-@op()
 def repetition_penalty(
     logits: Float[Tensor, "*B V"], seen: Bool[Tensor, "*B V"], alpha: float | Float[Tensor, "B"]
 ) -> Float[Tensor, "*B V"]:

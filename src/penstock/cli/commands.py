@@ -48,6 +48,8 @@ def run(
         console().print(result.text)
         counts = f"{len(result.tokens)} tokens in {result.target_forwards:g} target forwards"
         console().print(f"  {result.status}: {counts}, {result.tokens_per_forward:.2f} a forward", style="dim")
+        for name, numbers in result.taps.items():
+            console().print(f"  {name}: {' '.join(f'{number:g}' for number in numbers)}", style="dim")
     console().print(f"  guarantee: {penstock.promise(pipeline)}", style="dim")
 
 
@@ -114,7 +116,7 @@ def parameter(text: str) -> tuple[str, float]:
 
 def told(result: Any) -> dict[str, Any]:
     """A result as JSON."""
-    names = ("prompt", "text", "tokens", "status", "steps", "target_forwards", "draft_forwards")
+    names = ("prompt", "text", "tokens", "status", "steps", "target_forwards", "draft_forwards", "taps")
     return {name: getattr(result, name) for name in names}
 
 
