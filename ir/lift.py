@@ -9,10 +9,10 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
-from torch.fx.proxy import TraceError
 from torch.utils import _pytree as pytree
 
 from penstock.ir import tracing
+from penstock.ir.errors import PenstockError
 from penstock.ir.op import op
 
 Asked = tuple[tuple[str, Any], ...]
@@ -51,7 +51,9 @@ def lift(bound: Bound, method: str, *args: Any, lead: int = 2) -> Any:
     try:
         with tracer.only_ops():
             return getattr(bound.whole, method)(*args)
-    except (PlainTorch, TraceError):
+    except PenstockError:
+        raise
+    except Exception:  # whatever plain torch does that a trace cannot follow; a mistake shows again below
         for node in reversed(list(tracer.graph.nodes)):
             if node is mark:
                 break

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from torch import Tensor
+
 from penstock.ir.errors import PenstockError
 from penstock.ir.lift import advanced, lift
 from penstock.ir.ops.forward import forward
@@ -13,6 +15,7 @@ from penstock.ir.ops.sequence import get, look, request_parameter
 from penstock.ir.ops.tree import with_parents
 from penstock.ir.ports import Begun, Draft, Probes, Scored
 from penstock.ir.trace import Tracer
+from penstock.ir.types import type_of
 
 
 @dataclass
@@ -158,7 +161,16 @@ def shaped(step: Step, logits: Any, states: Mapping[str, Any]) -> Any:
 def transformed(step: Step, placed: Any, logits: Any, state: Any) -> Any:
     """One transform at every site: by its path state if it has one."""
     bound = placed.bound(step)
-    return lift(bound, "transform", logits) if state is None else lift(bound, "read", state, logits)
+    return shaped_as(logits, lift(bound, "transform", logits) if state is None else lift(bound, "read", state, logits))
+
+
+def shaped_as(logits: Any, made: Any) -> Any:
+    """What a stage made of logits, which must be logits again. Raises PenstockError otherwise."""
+    before, after = logits.node.meta["example"], made.node.meta["example"] if hasattr(made, "node") else made
+    if not isinstance(after, Tensor) or after.shape != before.shape or not after.is_floating_point():
+        told, given = (type_of(value, logits.tracer.vocab) for value in (after, before))
+        raise PenstockError(f"stage {logits.tracer.stage} makes {told} of logits {given}", fix="return logits of as many tokens")
+    return made
 
 
 def stepped(step: Step, states: Mapping[str, Any], token: Any) -> dict[str, Any]:

@@ -27,6 +27,7 @@ def walk(
     rule: Rule,
     *,
     stage: str,
+    source: str = "",
     length: Any,
     steps: Any,
     key: Any,
@@ -58,7 +59,7 @@ def walk(
     if draft is not None:
         given |= {name: getattr(draft, name) for name in ("token", "parent_site", "site", "rank", "valid", "q")}
         given |= {"law": draft.law.which} if isinstance(draft.law, LawByRow) else {}
-    data = dict(rule=rule, law=draft.law if draft else None, stage=stage)
+    data = dict(rule=rule, law=draft.law if draft else None, stage=stage, source=source)
     site, _, token, node, count = repeat(
         depth + 1, body, [start[0], live, start[1], start[1], start[0]], label="walk", given=given, **data
     )

@@ -12,7 +12,7 @@ from penstock.ir.ops.tree import reached_by
 from penstock.ir.ports import Commit, Draft, LawByRow, Scored
 from penstock.ir.roles import Composer
 from penstock.ir.state import Sequence, new_sequence
-from penstock.ir.step import Step, transformed
+from penstock.ir.step import Step, shaped_as, transformed
 from penstock.ir.trace import Tracer
 from penstock.ir.walk import walk
 from penstock.passes.begin import Beginning
@@ -54,7 +54,8 @@ def trace_phases(step: Step, plan: Plan, eos: tuple[int, ...]) -> None:
         name = plan.acceptor.name if plan.acceptor else "accept"
         rule = rule_of(plan.rule, step.draft)
         where = dict(length=step.length, steps=step.steps, key=step.key, limit=step.limit, live=step.live)
-        commit = walk(scored.composed, step.draft, rule, stage=name, last=last, closed=closed, **where)
+        source = plan.acceptor.source if plan.acceptor else ""
+        commit = walk(scored.composed, step.draft, rule, stage=name, source=source, last=last, closed=closed, **where)
     with tracer.stage_of("state"):
         settle(step, plan, commit, scored, eos)
 
@@ -102,7 +103,7 @@ def composed(step: Step, order: tuple[Placed, ...], scored: Scored) -> Any:
     for p in order:
         with step.tracer.stage_of(p.name, p.source, origin="lift"):
             if isinstance(p.stage, Composer):
-                logits = p.bound(step).whole.compose(step, logits, p.name)
+                logits = shaped_as(logits, p.bound(step).whole.compose(step, logits, p.name))
             elif not p.automaton or p.has("read"):
                 logits = transformed(step, p, logits, step.path_states.get(p.name))
     return logits

@@ -25,8 +25,8 @@ def race(weights: Tensor, key: Numbers, stage: str, purpose: str, at: Numbers, *
     drawn, held = [0] * len(live), array(weights)
     for b, token in zip(rows, winners(weights if len(rows) == len(live) else weights[rows], words), strict=True):
         if not held[b, token] > 0:  # NaN too
-            what = f"stage {stage}: row {b} has nothing to draw from"
-            raise PenstockError(what, fix="check this model's weights and precision")
+            what = f"stage {stage}: row {b} has nothing to draw from: its logits are no numbers, or all forbidden"
+            raise PenstockError(what, fix="check its model's weights and precision, and the transforms that it mirrors")
         drawn[b] = token
     return drawn
 

@@ -37,6 +37,7 @@ class Walk:
     q: Columns = None
     law: Numbers = None
     stage: str = ""
+    source: str = ""
     among: tuple[str, ...] = ()
 
     def row(self, b: int, choose: "Choose") -> tuple[list[int], list[int]]:
@@ -88,9 +89,11 @@ class Walk:
     def unsupported(self, row: int, site: int) -> PenstockError:
         """The error of a row that nothing can be drawn for: the user's to know."""
         what, fix = f"row {row} has no support: no token is allowed", "loosen the masks before it"
-        if bool(self.composed(row, site).isnan().any()):
-            what, fix = f"the logits of row {row} are NaN", "check the model's weights and precision"
-        return PenstockError(f"stage {self.stage}: {what}", fix=fix)
+        logits = self.composed(row, site)
+        if bool(logits.isnan().any() | logits.isposinf().any()):
+            what = f"the logits of row {row} are {'NaN' if bool(logits.isnan().any()) else 'infinite'}"
+            fix = "check the model's weights and precision, and the transforms after it"
+        return PenstockError(f"stage {self.stage}: {what}", where=self.source or None, fix=fix)
 
 
 Choose = Callable[[Walk, int, int, int, list[int]], int]
@@ -104,7 +107,7 @@ def walk(region: Region, rules: dict[str, Choose]) -> Kernel:
     choose, coins = rules["greedy" if greedy else rule.name], rule.tests_children and not greedy
 
     def run(**given: Any) -> tuple[list[Any], ...]:
-        read = Walk(stage=stage, among=among, **given)
+        read = Walk(stage=stage, source=region.data["source"], among=among, **given)
         paths = [read.row(b, choose) if on else ([], []) for b, on in enumerate(read.live)]
         return packed(paths, times)
 

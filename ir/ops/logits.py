@@ -18,6 +18,10 @@ def over(value: float | Tensor, x: Tensor) -> Tensor:
     return value.view(-1, *[1] * (x.dim() - 1)) if value.dim() else value
 
 
+COLDEST = 1e-30
+"""Temperatures below this are 0: logits that differ by what float32 can tell apart are worlds apart there."""
+
+
 @op()
 def greedy(logits: Float[Tensor, "*B V"]) -> Float[Tensor, "*B V"]:
     """The largest logit (lowest id on ties), -inf elsewhere: what temperature 0 means.
@@ -30,11 +34,15 @@ def greedy(logits: Float[Tensor, "*B V"]) -> Float[Tensor, "*B V"]:
 
 @op()
 def scale(logits: Float[Tensor, "*B V"], temperature: float | Float[Tensor, "B"]) -> Float[Tensor, "*B V"]:
-    """``logits / temperature``; 0 is `greedy`, per row where the temperature is a request parameter."""
+    """``logits / temperature``; 0 is `greedy`, per row where the temperature is a request parameter.
+
+    Below `COLDEST` a quotient could be infinite: there it is `greedy` too, which is the same in all but name.
+    """
     if not isinstance(temperature, Tensor):
-        return logits / temperature if temperature else greedy.meaning(logits)
+        return logits / temperature if temperature >= COLDEST else greedy.meaning(logits)
     degrees = over(temperature, logits)
-    return torch.where(degrees == 0, greedy.meaning(logits), logits / torch.where(degrees == 0, 1.0, degrees))
+    cold = degrees < COLDEST
+    return torch.where(cold, greedy.meaning(logits), logits / torch.where(cold, 1.0, degrees))
 
 
 @op()

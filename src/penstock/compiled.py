@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from penstock import resolve
 from penstock.backends.eager.lower import lower
 from penstock.backends.runtime.runner import Decoded, Decoder, Request, forwards, read
-from penstock.dsl.pipeline import Pipeline
+from penstock.dsl.pipeline import Generate, Pipeline
 from penstock.dsl.stage import Stage
 from penstock.ir.errors import PenstockError
 from penstock.ir.host import Text
@@ -66,10 +66,11 @@ class Compiled:
         params: Mapping[str, float | Sequence[float]] | None = None,
     ) -> list[Result]:
         """Continue the prompts as one batch; request parameters are one value for all prompts, or one for each."""
-        limit = self.pipeline.generate.max_new_tokens if max_new_tokens is None else max_new_tokens
-        if limit < 1:
-            raise PenstockError(f"max_new_tokens is {limit}", fix="ask for one token or more")
-        self.decoder.seed = self.pipeline.generate.seed if seed is None else seed
+        check_prompts(prompts)
+        if not prompts:
+            return []
+        asked = generate(self.pipeline, seed, max_new_tokens)
+        self.decoder.seed, limit = asked.seed, asked.max_new_tokens
         values = request_values(self.pipeline, params or {}, len(prompts))
         requests = [Request(self.views_of(prompt), limit, None, row) for prompt, row in zip(prompts, values, strict=True)]
         state = self.decoder.generate(self.decoder.start(requests))
@@ -102,9 +103,32 @@ class Compiled:
         }
 
 
+def check_prompts(prompts: Sequence[str]) -> None:
+    """Raises PenstockError unless these are several texts: a text is a sequence too, of its characters."""
+    if isinstance(prompts, str):
+        raise PenstockError("prompts is one text, not a list of them", fix="write [prompt]")
+    for row, prompt in enumerate(prompts):
+        if not isinstance(prompt, str):
+            raise PenstockError(f"prompt {row} is a {type(prompt).__name__}, not a text", fix="give texts")
+
+
+def generate(pipeline: Pipeline, seed: int | None, max_new_tokens: int | None) -> Generate:
+    """What the pipeline's `generate` says, with what a call asks for instead."""
+    asked = {name: value for name, value in (("seed", seed), ("max_new_tokens", max_new_tokens)) if value is not None}
+    try:
+        return Generate.model_validate({**pipeline.generate.model_dump(), **asked})
+    except ValidationError as error:
+        detail = error.errors()[0]
+        name = detail["loc"][0]
+        what = f"{name} is {asked[str(name)]!r}: {detail['msg'].replace('Input should', 'it should')}"
+        raise PenstockError(what, fix=f"for example {name}={getattr(Generate(), str(name))}") from None
+
+
 def request_values(pipeline: Pipeline, given: Mapping[str, float | Sequence[float]], rows: int) -> list[dict[str, float]]:
     """Every request parameter of every row: what was given, else its default."""
     known = pipeline.params()
+    if not isinstance(given, Mapping):
+        raise PenstockError(f"params is a {type(given).__name__}", fix="give values by name, as in {'temperature': 0.8}")
     for name in given:
         if name not in known:
             raise PenstockError(f"no stage has a request parameter {name!r}", fix=f"there are {', '.join(known) or 'none'}")

@@ -28,6 +28,8 @@ def load(path: str | Path) -> Pipeline:
 
 def check(pipeline: Pipeline) -> StepGraph:
     """That the pipeline means something: stages fit, a step can be traced. Raises PenstockError naming what does not fit."""
+    if not isinstance(pipeline, Pipeline):
+        raise PenstockError(f"a {type(pipeline).__name__} is no pipeline", fix="give what penstock.load(file) returns")
     return traced(pipeline)
 
 
@@ -65,11 +67,12 @@ def guarantee(plan: Plan) -> str:
 
 def promise(pipeline: Pipeline) -> str:
     """What the pipeline guarantees, relative to its reference."""
-    return guarantee(elaborate(pipeline.stages))
+    return guarantee(check(pipeline).plan)
 
 
 def compile(pipeline: Pipeline) -> Compiled:
     """Check, lower and bind a pipeline. Raises PenstockError for models that cannot be loaded or do not share a vocabulary."""
+    check(pipeline)
     return Compiled(pipeline)
 
 
@@ -82,14 +85,16 @@ def run(
     params: Mapping[str, float | Sequence[float]] | None = None,
 ) -> list[Result]:
     """Continue prompts, by default the spec's own."""
-    chosen = list(pipeline.prompts if prompts is None else prompts)
+    compiled = compile(pipeline)
+    chosen = pipeline.prompts if prompts is None else prompts
     if not chosen:
         raise PenstockError("no prompt", fix="give --prompt, or `prompts:` in the spec")
-    return compile(pipeline).run(chosen, seed=seed, max_new_tokens=max_new_tokens, params=params)
+    return compiled.run(chosen, seed=seed, max_new_tokens=max_new_tokens, params=params)
 
 
 def certify(pipeline: Pipeline) -> Certificate:
-    """Prove the pipeline's stages exact over a toy vocabulary, on table models."""
+    """Prove the pipeline's stages exact over a toy vocabulary, on table models; what means nothing is refused before."""
+    check(pipeline)
     stages = tuple(small(constant(stage)) for stage in pipeline.stages)
     reference = tuple(small(constant(stage)) for stage in pipeline.reference().stages)
     prompted = [name for name, view in pipeline.views.items() if view.prompt is not None]

@@ -10,6 +10,10 @@ from penstock.ir.host import Model, Text
 from penstock.ir.standin import StandIn
 from penstock.library import zoo
 
+SIZES = (("vocab_size",), ("hidden_size", "n_embd", "d_model"), ("num_hidden_layers", "n_layer", "n_layers"))
+"""What configurations call the sizes of a model."""
+MANY = 128
+"""Layers of a model of which nothing is known: an early exit is not refused before it is."""
 CAUSAL = frozenset({"tree", "chunk", "embeds", "layers", "hidden", "kv_read"})
 
 
@@ -20,10 +24,10 @@ def facts(reference: ModelReference) -> StandIn | None:
     if isinstance(reference, HubModel):
         return None
     config = configuration(reference)
-    sizes = [config.get(name) for name in ("vocab_size", "hidden_size", "num_hidden_layers")]
-    if not all(isinstance(size, int) for size in sizes):
+    sizes = [next((config[name] for name in names if name in config), None) for names in SIZES]
+    if not all(type(size) is int and size > 0 for size in sizes):
         raise PenstockError(
-            "config.json does not say vocab_size, hidden_size and num_hidden_layers",
+            f"config.json does not say {', '.join(names[0] for names in SIZES)}",
             where=str(reference),
             fix="name a causal language model",
         )
@@ -36,7 +40,7 @@ def facts(reference: ModelReference) -> StandIn | None:
 
 def unknown(reference: ModelReference, vocab: int) -> StandIn:
     """What stands in for a model of which nothing is known but the vocabulary it has to have."""
-    return StandIn(str(reference), vocab, capabilities=CAUSAL | {"bidirectional"}, mask=0)
+    return StandIn(str(reference), vocab, layers=MANY, capabilities=CAUSAL | {"bidirectional"}, mask=0)
 
 
 def vocabulary_in(folder: Path) -> tuple[int | None, int | None]:

@@ -90,7 +90,7 @@ def test_not_certified_unless_it_says_how(transform):
         transform().small(3)
 
 
-def declare(kind="trivial.new", role="tap", effect="steers"):
+def declare(kind="trivial.new", role="encoder", effect="steers"):
     return type("New", (Stage,), {"kind": kind, "role": role, "effect": effect, "__module__": __name__})
 
 
@@ -118,10 +118,10 @@ def test_a_class_must_say_what_it_is(mistake, message):
 
 
 def test_a_base_without_kind_is_no_stage_of_its_own():
-    base = type("Base", (Stage,), {"__module__": __name__, "role": "tap", "effect": "steers"})
+    base = type("Base", (Stage,), {"__module__": __name__, "role": "encoder", "effect": "steers"})
     made = type("Made", (base,), {"__module__": __name__, "kind": "trivial.made"})
     assert stage_class("trivial.made") is made
-    assert made().role == "tap"
+    assert made().role == "encoder"
 
 
 def test_a_function_is_a_transform():

@@ -64,7 +64,9 @@ class HuggingFaceModel:
         extent = feed.visible.shape[2]
         cache.place(feed.slots, feed.positions)
         states: list[Tensor] | None = [] if feed.want_hidden else None
-        call = Call(feed.positions, cache.positions[:, :extent], feed.visible, feed.hidden, states)
+        # Drafts may reach beyond the context, where nothing is accepted: learnt positions have no entry there.
+        positions = feed.positions if self.context is None else feed.positions.clamp(max=self.context - 1)
+        call = Call(positions, cache.positions[:, :extent], feed.visible, feed.hidden, states)
         logits = self._run(self._part(feed), call, SlotWriter(cache, feed.slots, extent), self._inputs(feed))
         return Forwarded(logits[..., : self.vocab], tuple(states or ()))
 
