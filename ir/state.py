@@ -61,9 +61,11 @@ class View(Rows):
     fed: Tensor
     """int64 ``[b]``: in-step nodes that this row has in slots."""
     forwards: Tensor
-    """float64 ``[b]``: forwards that steps have made for this row; of some layers only, their share of all."""
+    """float64 ``[b]``: forwards that steps have made for this row and not for all; of some layers only, their share of all."""
     parents: tuple[int, ...] | Tensor = ()
     """Parent node (-1: the root) of each in-step node: a tuple where the topology is constant, else ``[b,n]``."""
+    spent: float = 0.0
+    """Forwards that steps have made for every row."""
     override: Tensor | None = None
     """``[b,t,w]``: input vectors of suffix positions whose input is not their token's embedding."""
     overridden: Tensor | None = None
@@ -89,6 +91,8 @@ class View(Rows):
     def cat(self, *others: "View") -> "View":
         """As `Rows.cat`, also where only some have an override table."""
         views = (self, *others)
+        for view in views:
+            view.forwards, view.spent = view.forwards + view.spent, 0.0
         positions = max((view.overridden.shape[1] for view in views if view.overridden is not None), default=0)
         for view in views if positions else ():
             view.allow_overrides(positions)

@@ -1,5 +1,6 @@
 """The bookkeeping of drafts on lists: a few dozen small numbers a row, and distributions by column that are never copied."""
 
+from functools import lru_cache
 from itertools import chain
 
 import numpy as np
@@ -29,8 +30,13 @@ def last_columns(values: Numbers, count: int) -> Numbers:
 
 
 def in_every_row(like: Numbers, values: tuple[int, ...]) -> Numbers:
-    """Of one list: nobody changes numbers in place."""
-    return [list(values)] * len(like)
+    return same_rows(values, len(like))
+
+
+@lru_cache(maxsize=256)
+def same_rows(values: tuple[int, ...], rows: int) -> list[list[int]]:
+    """Made once: nobody changes numbers in place."""
+    return [list(values)] * rows
 
 
 def tip_row(q: Columns, tip: int) -> Tensor:
