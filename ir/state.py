@@ -73,6 +73,11 @@ class View(Rows):
     trail: Tensor | None = None
     """``[b,n,w]``: input vectors of the in-step nodes, recorded only where every forward is checked against one from scratch."""
 
+    @property
+    def made(self) -> Tensor:
+        """``[b]``: forwards that steps have made for each row."""
+        return self.forwards + self.spent
+
     def share(self, layers: tuple[int, int] | None) -> float:
         """How much of a forward a range of layers is."""
         return 1.0 if layers is None else (layers[1] - layers[0]) / self.model.layers
@@ -92,7 +97,7 @@ class View(Rows):
         """As `Rows.cat`, also where only some have an override table."""
         views = (self, *others)
         for view in views:
-            view.forwards, view.spent = view.forwards + view.spent, 0.0
+            view.forwards, view.spent = view.made, 0.0
         positions = max((view.overridden.shape[1] for view in views if view.overridden is not None), default=0)
         for view in views if positions else ():
             view.allow_overrides(positions)

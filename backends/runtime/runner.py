@@ -110,7 +110,7 @@ def read(state: State) -> list[Decoded]:
 def forwards(state: State) -> list[dict[str, float]]:
     """By row and view, the forwards that its steps have made; prefill is none."""
     views = {name.removeprefix("view:"): view for name, view in state.items() if isinstance(view, View)}
-    counts = zip(*((view.forwards + view.spent).tolist() for view in views.values()), strict=True)
+    counts = zip(*(view.made.tolist() for view in views.values()), strict=True)
     return [dict(zip(views, row, strict=True)) for row in counts]
 
 
