@@ -90,8 +90,13 @@ def test_not_certified_unless_it_says_how(transform):
         transform().small(3)
 
 
+def learn(self, step, commit, stage):
+    """What a tap must have; never called."""
+
+
 def declare(kind="trivial.new", role="tap", effect="steers"):
-    return type("New", (Stage,), {"kind": kind, "role": role, "effect": effect, "__module__": __name__})
+    body = {"kind": kind, "role": role, "effect": effect, "learn": learn, "__module__": __name__}
+    return type("New", (Stage,), body)
 
 
 def test_a_kind_belongs_to_one_class():
@@ -118,7 +123,7 @@ def test_a_class_must_say_what_it_is(mistake, message):
 
 
 def test_a_base_without_kind_is_no_stage_of_its_own():
-    base = type("Base", (Stage,), {"__module__": __name__, "role": "tap", "effect": "steers"})
+    base = type("Base", (Stage,), {"__module__": __name__, "role": "tap", "effect": "steers", "learn": learn})
     made = type("Made", (base,), {"__module__": __name__, "kind": "trivial.made"})
     assert stage_class("trivial.made") is made
     assert made().role == "tap"
