@@ -18,6 +18,7 @@ from penstock.library import (
     Temperature,
     TopK,
     TopKTree,
+    ToyGrammar,
 )
 from penstock.library.zoo import tokenizer_path
 
@@ -28,6 +29,7 @@ BEYOND = {
     "marker: there is no token 9": (HiddenThought(model="t", helper="d", marker=9),),
     "exempt: there is no token 8": (VERIFIER, Ambedkar(model="d", view="x", exempt=(8,))),
     "candidates: there is no token 7": (PromptTokens(view="t", distances=1, candidates=((7,),)), VERIFIER),
+    "table: row 0 has 6 entries, not one a token": (VERIFIER, ToyGrammar.over(6)),
     "branching: asks for 8 different tokens": (TopKTree(model="d", branching=(2, 8)), VERIFIER),
 }
 

@@ -29,6 +29,8 @@ class OrElse(Stage):
         for stage in (self.first, self.second):
             if stage.role != "drafter" or stage.parts() != (stage,):
                 raise ValueError(f"{stage.kind} is no drafter by itself")
+            if not hasattr(stage, "law"):
+                raise ValueError(f"{stage.kind} drafts canvases, and only drafts of tokens stand in for each other")
         if self.first.decision or self.second.decision:
             raise ValueError("a drafter that decides what the next step looks like cannot stand in for another")
         return self

@@ -7,16 +7,20 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
+from penstock.dsl.limits import MAX_NODES
 from penstock.dsl.names import ViewName
 from penstock.dsl.roles import Effect, Role
 from penstock.dsl.stage import Stage
 from penstock.dsl.tokens import TokenId
 from penstock.ir.draft import of_shape
+from penstock.ir.errors import PenstockError
 from penstock.ir.op import op
 from penstock.ir.ports import Draft, Probes
 
 PROBES, CARRIED = "ppd.probes", "ppd.k"
 """Registers: the logits ``[b,m,v]`` of the probes below the last committed site, and how many it had ``[b]``."""
+
+Candidates = Annotated[tuple[tuple[TokenId, ...], ...], Field(min_length=1)]
 
 
 class PromptTokens(Stage):
@@ -34,7 +38,7 @@ class PromptTokens(Stage):
 
     view: ViewName
     """The view that drafts for itself: the one that the verifier scores in."""
-    candidates: tuple[tuple[TokenId, ...], ...] = ((0,), (1,), (2,), (0, 0), (1, 0), (0, 1), (0, 0, 0))
+    candidates: Candidates = ((0,), (1,), (2,), (0, 0), (1, 0), (0, 1), (0, 0, 0))
     """The tree, parents first: a candidate is the ranks of its path's tokens, depth d ranked by probe d."""
     prompts: tuple[int, ...] | None = None
     """Prompt tokens below each candidate, at least 1 each; by default as many as below the root."""
@@ -53,6 +57,8 @@ class PromptTokens(Stage):
             raise ValueError("candidates repeat, or prompts does not give each of them its number")
         if not all(1 <= count <= self.distances for count in counts):
             raise ValueError(f"a candidate has 1 to {self.distances} prompt tokens")
+        if self.room > MAX_NODES:
+            raise ValueError(f"{self.room:,} candidates and prompt tokens, and a step has room for {MAX_NODES:,}")
         return self
 
     @property
@@ -91,14 +97,34 @@ class PromptTokens(Stage):
         if self.weights is None:
             table = torch.randn(self.distances, width, generator=torch.Generator().manual_seed(0))
         else:
-            from safetensors.torch import load_file
-
-            table = load_file(self.weights)["prompts"]
+            table = trained(self, self.weights, width)
         return torch.cat([table[:count] for count in self.counts])
 
     def small(self, v: int) -> "PromptTokens":
         tree = {"candidates": ((0,), (1,), (0, 0)), "prompts": (1, 2, 2), "distances": 2, "weights": None}
         return self.model_copy(update=tree)
+
+
+def trained(stage: PromptTokens, weights: str, width: int) -> Tensor:
+    """The embeddings ``[m,w]`` of a file, one a distance; a width of 0 is that of a model not loaded yet, so of any."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        held = load_file(stage.beside_spec(weights))
+    except (OSError, RuntimeError, ValueError, SafetensorError) as error:
+        raise unfit(stage, f"{weights} cannot be read: {error}") from None
+    if "prompts" not in held:
+        raise unfit(stage, f"{weights} has no tensor prompts, but {', '.join(held) or 'none at all'}")
+    table = held["prompts"].float()
+    if table.ndim != 2 or len(table) < stage.distances or (width and table.shape[1] != width):
+        raise unfit(stage, f"prompts in {weights} is {list(table.shape)}, not [{stage.distances}, {width}]")
+    return table[:, :width]
+
+
+def unfit(stage: PromptTokens, what: str) -> PenstockError:
+    fix = "name a safetensors file with prompts [distances, width of the model], or leave weights out"
+    return PenstockError(f"stage {stage.kind}, field weights: {what}", where=stage.place_of("weights"), fix=fix)
 
 
 @op()

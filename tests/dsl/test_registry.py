@@ -28,6 +28,7 @@ def test_an_entry_point_is_imported_once(entry, tmp_path, monkeypatch):
         "    kind = 'mine.tap'\n"
         "    role = 'encoder'\n"
         "    effect = 'steers'\n"
+        "    def learn(self, step, commit, stage): pass\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     entry("other_package")
