@@ -17,6 +17,7 @@ from penstock.dsl.caller import caller
 from penstock.dsl.limits import MAX_INTEGER
 from penstock.dsl.located import LocatedMap
 from penstock.dsl.mistakes import mistake
+from penstock.ir.errors import PenstockError
 
 EXACT = {"int", "float", "bool"}
 
@@ -61,6 +62,8 @@ class Declared(BaseModel):
             super().__init__(**fields)
         except ValidationError as error:
             raise mistake(error, fields, self._subject(), type(self), where=caller()) from None
+        except PenstockError as error:  # of a graph, which knows no place of its own here
+            raise PenstockError(error.what, where=error.where or caller(), fix=error.fix) from None
 
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # validation goes on without it: read.py knows places
 

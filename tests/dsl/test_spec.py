@@ -477,7 +477,7 @@ def test_a_name_that_no_file_can_have(name, what):
 def test_a_pipe_is_read_like_a_file(tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    writer = threading.Thread(target=pipe.write_text, args=(HEAD + "pipeline: [trivial.scorer]",))
+    writer = threading.Thread(target=pipe.write_text, args=(HEAD + "pipeline: [trivial.scorer]",), daemon=True)
     writer.start()
     pipeline = load(pipe)
     writer.join()

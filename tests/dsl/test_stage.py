@@ -88,6 +88,8 @@ IN_PYTHON = {
     "Pipeline, field models.t: model reference 'foo': it names no place": lambda new: Pipeline(
         models={"t": "foo"}, stages=(new(),)
     ),
+    "pipeline and nodes are both given": lambda new: Pipeline(nodes={"a": new()}, stages=(new(),)),
+    "pipeline, field nodes: should be a mapping, not 3": lambda new: Pipeline(nodes=3),
     "Pipeline, field stages: has too few items": lambda new: Pipeline(stages=()),
     'Param, field param: is not spelt like a name, not "X y"': lambda new: param("X y"),
     "stage trivial.transform, field value: should be a valid number": lambda new: new(bias={1: 1.0}, value=10**5000),
