@@ -76,3 +76,5 @@ def test_a_hub_model_stands_beside_a_local_one(padded):
     stages = (ModelDrafter(model="d", length=2), ModelVerifier(model="t"), Temperature(value=2.0))
     check(Pipeline(models={"t": "hf:some/model", "d": "zoo:drafter-small"}, stages=stages))
     check(Pipeline(models={"t": "hf:some/model", "d": "hf:some/other"}, stages=stages))
+    check(Pipeline(models={"t": "hf:some/model", "d": "hf:some/other"}, stages=(HiddenThought(model="t", helper="d", marker=1),)))
+    check(Pipeline(models={"t": "hf:some/model", "d": "zoo:target"}, stages=(HiddenThought(model="t", helper="d", marker=1),)))

@@ -56,7 +56,7 @@ class HiddenThought(ModelVerifier):
     def prepare(self, step: Any, stage: str) -> None:
         """Think before anything is drafted: a drafter may read the root in the target's own view."""
         widths = {model: step.model(view).width for view, model in self.views().items()}
-        if len(set(widths.values())) > 1:
+        if len({width for width in widths.values() if width}) > 1:  # 0: not known yet
             told = " and ".join(f"{model} is {width} wide" for model, width in widths.items())
             raise PenstockError(f"stage {stage} puts what one model holds into another: {told}", fix="name a helper as wide")
         step.rewritten[self.seat] = stage

@@ -12,8 +12,8 @@ from penstock.library import zoo
 
 SIZES = (("vocab_size",), ("hidden_size", "n_embd", "d_model"), ("num_hidden_layers", "n_layer", "n_layers"))
 """What configurations call the sizes of a model."""
-MANY = 128
-"""Layers of a model of which nothing is known: an early exit is not refused before it is."""
+UNKNOWN, MANY = 0, 128
+"""Width and layers of a model of which nothing is known: no vector and no early exit is refused before it is."""
 CAUSAL = frozenset({"tree", "chunk", "embeds", "layers", "hidden", "kv_read"})
 
 
@@ -40,7 +40,7 @@ def facts(reference: ModelReference) -> StandIn | None:
 
 def unknown(reference: ModelReference, vocab: int) -> StandIn:
     """What stands in for a model of which nothing is known but the vocabulary it has to have."""
-    return StandIn(str(reference), vocab, layers=MANY, capabilities=CAUSAL | {"bidirectional"}, mask=0)
+    return StandIn(str(reference), vocab, width=UNKNOWN, layers=MANY, capabilities=CAUSAL | {"bidirectional"}, mask=0)
 
 
 def vocabulary_in(folder: Path) -> tuple[int | None, int | None]:
