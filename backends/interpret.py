@@ -7,7 +7,7 @@ from torch import fx
 
 from penstock.ir.op import Op
 from penstock.ir.region import Region
-from penstock.ir.trace import unwrap
+from penstock.ir.trace import evaluated, unwrap
 
 
 class Interpreter:
@@ -44,15 +44,10 @@ class Interpreter:
         if isinstance(target, Region):
             return self.region(target, node, env, list(args))
         if isinstance(target, Op):
-            return self.random(target, node, args, kwargs) if target.category == "random" else self.op(target, node, args, kwargs)
-        if node.op == "call_method":
-            return getattr(args[0], str(target))(*args[1:], **kwargs)
-        return target(*args, **kwargs)  # type: ignore[operator]
+            return self.op(target, node, args, kwargs)
+        return evaluated(target, args, kwargs)
 
     def op(self, op: Op, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return op.meaning(*args, **kwargs)
-
-    def random(self, op: Op, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return op.meaning(*args, **kwargs)
 
     def region(self, region: Region, node: fx.Node, env: dict[Any, Any], args: list[Any]) -> list[Any]:

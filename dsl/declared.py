@@ -8,21 +8,30 @@ from pydantic import (
     GetCoreSchemaHandler,
     ModelWrapValidatorHandler,
     PrivateAttr,
+    ValidationError,
     model_validator,
 )
-from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema
 
+from penstock.dsl.caller import caller
+from penstock.dsl.limits import MAX_INTEGER
 from penstock.dsl.located import LocatedMap
+from penstock.dsl.mistakes import mistake
+from penstock.ir.errors import PenstockError
 
 EXACT = {"int", "float", "bool"}
 
 
 def make_exact(schema: Any) -> None:
-    """Turn coercion off for numbers and truth values anywhere in a schema but in keys, which are always text."""
+    """Turn coercion off for numbers and truth values anywhere in a schema but in keys, which are always text.
+
+    Integers are those that a tensor can hold.
+    """
     if isinstance(schema, dict):
         if schema.get("type") in EXACT:
             schema["strict"] = True
+        if schema.get("type") == "int" and "lt" not in schema:
+            schema.setdefault("le", MAX_INTEGER)
         for name, part in schema.items():
             if name not in ("keys_schema", "serialization", "metadata"):
                 make_exact(part)
@@ -47,6 +56,22 @@ class Declared(BaseModel):
     )
     _places: dict[str, str] = PrivateAttr(default_factory=dict)
 
+    def __init__(self, /, **fields: Any) -> None:
+        """As Python declares it; a mistake is reported at the caller's line, as one of a spec is at its own."""
+        try:
+            super().__init__(**fields)
+        except ValidationError as error:
+            raise mistake(error, fields, self._subject(), type(self), where=caller()) from None
+        except PenstockError as error:  # of a graph, which knows no place of its own here
+            raise PenstockError(error.what, where=error.where or caller(), fix=error.fix) from None
+
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # validation goes on without it: read.py knows places
+
+    @classmethod
+    def _subject(cls) -> str:
+        """What a message calls it."""
+        return cls.__name__
+
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         schema = handler(source)
@@ -70,11 +95,6 @@ class Declared(BaseModel):
 
     def __hash__(self) -> int:
         return hash((type(self).__qualname__, hashable(self.__dict__)))
-
-
-def spelt(name: str, field: FieldInfo) -> str:
-    """What a spec calls a field."""
-    return field.validation_alias if isinstance(field.validation_alias, str) else name
 
 
 def hashable(value: Any) -> Any:

@@ -12,9 +12,11 @@ from penstock.dsl.stage import Stage
 
 def stage(kind: str, *, effect: Effect = "steers") -> Callable[[Callable[..., Any]], type[Stage]]:
     """Make a transform of ``def f(logits, *, option: type = default)``; float options may be a request's."""
+    if not isinstance(kind, str):
+        raise TypeError(f'write @stage("family.method") above {getattr(kind, "__name__", kind)}')
 
     def make(function: Callable[..., Any]) -> type[Stage]:
-        _, *options = inspect.signature(function).parameters.values()
+        options = options_of(function)
         hints = get_type_hints(function, include_extras=True)
         names = [option.name for option in options]
 
@@ -28,3 +30,17 @@ def stage(kind: str, *, effect: Effect = "steers") -> Callable[[Callable[..., An
         return new_class(function.__name__, (Stage,), exec_body=lambda namespace: namespace.update(body))
 
     return make
+
+
+def options_of(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    """A function's arguments after the logits. Raises TypeError for one that cannot be a stage."""
+    arguments = [*inspect.signature(function).parameters.values()]
+    if not arguments or arguments[0].kind not in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD):
+        raise TypeError(f"stage function {function.__name__}: its first argument must be the logits")
+    _, *options = arguments
+    for option in options:
+        if option.kind in (option.VAR_POSITIONAL, option.VAR_KEYWORD, option.POSITIONAL_ONLY):
+            raise TypeError(f"stage function {function.__name__}: {option} is no option; give each a name and a type")
+        if option.annotation is option.empty:
+            raise TypeError(f"stage function {function.__name__}: give option {option.name} a type, as in `{option.name}: float`")
+    return options

@@ -24,6 +24,17 @@ class LocatedMap(dict[str, Any]):
         self[key], self.key_places[key], self.places[key] = value, key_place, place
 
 
+def only(entries: dict[str, Any], keys: Iterable[str]) -> dict[str, Any]:
+    """Some entries of a mapping, with their places if it has any."""
+    found = {key: entries[key] for key in keys if key in entries}
+    if not isinstance(entries, LocatedMap):
+        return found
+    kept = LocatedMap(entries.place)
+    for key, value in found.items():
+        kept.put(key, entries.key_places[key], value, entries.places[key])
+    return kept
+
+
 class LocatedList(list[Any]):
     """A sequence with the place of itself and of its items."""
 

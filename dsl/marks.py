@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from typing import Any, TypeVar, get_args
 
-from penstock.dsl.declared import Declared, spelt
+from penstock.dsl.declared import Declared
+from penstock.dsl.fields import spelt
 
 M = TypeVar("M")
 

@@ -67,9 +67,17 @@ def parse(reference: str, base: Path | None = None) -> ModelReference:
     if colon and scheme in READERS:
         return READERS[scheme](reference, rest)
     if reference.startswith((".", "~", "/")) or ("/" in reference and not colon):
-        return FolderModel(((base or Path()) / Path(reference).expanduser()).resolve())
+        return FolderModel(folder(reference, base or Path()))
     known = f"there is no scheme {scheme!r}" if colon else "it names no place"
     raise PenstockError(f"model reference {reference!r}: {known}", fix=FIX)
+
+
+def folder(reference: str, base: Path) -> Path:
+    """Where a folder is, from a path that may be none: an unknown user's home, a null character."""
+    try:
+        return (base / Path(reference).expanduser()).resolve()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise PenstockError(f"model reference {reference!r}: {error}", fix=FIX) from None
 
 
 def is_reference(text: str) -> bool:

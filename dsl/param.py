@@ -5,12 +5,13 @@ from typing import Annotated
 from pydantic import Field
 
 from penstock.dsl.declared import Declared
+from penstock.dsl.spelling import WORD
 
 
 class Param(Declared):
     """A request parameter by name, and its value where a request gives none; ``{param: temperature, default: 0.8}``."""
 
-    param: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+    param: Annotated[str, Field(pattern=WORD)]
     default: int | float | None = None
 
 

@@ -8,15 +8,19 @@ from pydantic import AfterValidator, Field, PrivateAttr, ValidationError, model_
 from pydantic_core import PydanticCustomError
 
 from penstock.dsl.declared import Declared
+from penstock.dsl.limits import MAX_NEW_TOKENS, MAX_SEED
+from penstock.dsl.located import LocatedMap, only
 from penstock.dsl.mistakes import mistake
 from penstock.dsl.models import ModelReference, is_reference, parse
 from penstock.dsl.names import ModelName, named
 from penstock.dsl.param import Param
 from penstock.dsl.registry import nearest
+from penstock.dsl.spelling import NAME
 from penstock.dsl.stage import Stage, StageField
 from penstock.ir.errors import PenstockError
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]*$")]
+Name = Annotated[str, Field(pattern=NAME)]
+WIRES = ("nodes", "edges")
 
 
 def valid_reference(text: str) -> str:
@@ -39,8 +43,8 @@ class View(Declared):
 class Generate(Declared):
     """What a run of the pipeline does where a request does not say otherwise."""
 
-    max_new_tokens: Annotated[int, Field(ge=1)] = 64
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    max_new_tokens: Annotated[int, Field(ge=1, le=MAX_NEW_TOKENS)] = 64
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 0
 
 
 class Wires(Declared):
@@ -83,8 +87,11 @@ class Pipeline(Declared):
     @classmethod
     def _chained(cls, value: Any) -> Any:
         if isinstance(value, dict) and "nodes" in value:
-            rest = {key: part for key, part in value.items() if key not in ("nodes", "edges")}
-            return rest | {"pipeline": chained({key: value[key] for key in ("nodes", "edges") if key in value})}
+            rest = {key: part for key, part in value.items() if key not in WIRES}
+            if "pipeline" in rest or "stages" in rest:
+                where = value.key_places["nodes"] if isinstance(value, LocatedMap) else None
+                raise PenstockError("pipeline and nodes are both given", where=where, fix="keep one of them")
+            return rest | {"pipeline": chained(only(value, WIRES))}
         if isinstance(value, dict) and isinstance(value.get("pipeline"), dict):
             return {**value, "pipeline": chained(value["pipeline"])}
         return value
@@ -98,6 +105,12 @@ class Pipeline(Declared):
     def base(self) -> Path:
         """The folder that relative paths in it are looked for from: the spec file's, else where we are."""
         return self._base or Path.cwd()
+
+    def lies_in(self, base: Path | None) -> None:
+        """Relative paths in it and in its stages are looked for from this folder."""
+        self._base = base
+        for stage in self.every_stage():
+            stage._base = base
 
     def but(self, **changes: Any) -> "Pipeline":
         """The same pipeline with some fields replaced, checked again."""
@@ -171,6 +184,8 @@ class Pipeline(Declared):
         """This, then the other; what both name must be the same."""
         if isinstance(other, Stage):
             return self.but(stages=(*self.stages, other))
+        if not isinstance(other, Pipeline):
+            raise TypeError(f">> joins stages and pipelines, and {other!r} is neither")
         merged = {name: merge(name, getattr(self, name), getattr(other, name)) for name in ("models", "views")}
         plain = {"generate": Generate(), "prompts": ()}
         for name, default in plain.items():

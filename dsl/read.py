@@ -5,7 +5,6 @@ document, no repeated key, bounded depth and count.
 """
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import yaml
@@ -58,8 +57,16 @@ class Reading:
 
     def __init__(self, text: str, name: str) -> None:
         self.name = name
-        self.events: Iterator[Any] = iter(yaml.parse(text, Loader=yaml.SafeLoader))
+        self.loader = yaml.SafeLoader(text)
         self.seen = self.depth = 0
+
+    def next(self) -> Any:
+        """The next event."""
+        try:
+            return self.loader.get_event()  # type: ignore[no-untyped-call]
+        except (ValueError, OverflowError):  # from chr(), which YAML's reader gives whatever stands after a \U
+            where = place(self.name, self.loader.get_mark())
+            raise PenstockError("there is no such character", where=where, fix="the last one is \\U0010FFFF") from None
 
     def error(self, event: Any, what: str, fix: str | None = None) -> PenstockError:
         return PenstockError(what, where=place(self.name, event.start_mark), fix=fix)
@@ -70,13 +77,13 @@ class Reading:
 
     def document(self) -> Any:
         """The value of the only document."""
-        next(self.events)  # the stream's start
-        start = next(self.events)
+        self.next()  # the stream's start
+        start = self.next()
         if isinstance(start, yaml.StreamEndEvent):
             raise self.error(start, "the spec is empty", "begin with `penstock: 1`")
-        value = self.value(next(self.events))
-        next(self.events)  # the document's end
-        end = next(self.events)
+        value = self.value(self.next())
+        self.next()  # the document's end
+        end = self.next()
         if not isinstance(end, yaml.StreamEndEvent):
             raise self.error(end, "a second document begins here", "keep one spec in a file")
         return value
@@ -113,18 +120,18 @@ class Reading:
 
     def sequence(self, start: Any) -> LocatedList:
         items = LocatedList(place(self.name, start.start_mark))
-        while not isinstance(event := next(self.events), yaml.SequenceEndEvent):
+        while not isinstance(event := self.next(), yaml.SequenceEndEvent):
             items.put(self.value(event), place(self.name, event.start_mark))
         return items
 
     def mapping(self, start: Any) -> LocatedMap:
         entries = LocatedMap(place(self.name, start.start_mark))
-        while not isinstance(event := next(self.events), yaml.MappingEndEvent):
+        while not isinstance(event := self.next(), yaml.MappingEndEvent):
             key, where = self.key(event), place(self.name, event.start_mark)
             if key in entries:
                 first = entries.key_places[key]
                 raise self.error(event, f"{key} is given twice, first at {first}", "keep one of them")
-            event = next(self.events)
+            event = self.next()
             entries.put(key, where, self.value(event), place(self.name, event.start_mark))
         return entries
 

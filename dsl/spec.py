@@ -1,6 +1,7 @@
 """Spec files: a pipeline as YAML or JSON, both ways; every mistake is one error with its line and column."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +18,8 @@ from penstock.ir.errors import PenstockError
 
 VERSION = 1
 TEXT = "<text>"
+CHAIN = ("pipeline", "edges", "nodes")
+"""Where the chain may stand, for a mistake of the whole."""
 
 
 def load(spec: str | Path) -> Pipeline:
@@ -24,14 +27,12 @@ def load(spec: str | Path) -> Pipeline:
     if isinstance(spec, str) and ("\n" in spec or spec.lstrip().startswith("{")):
         return pipeline_of(read(spec, TEXT), TEXT, None)
     path = Path(spec)
-    return pipeline_of(read(text_of(path), str(path)), str(path), path.resolve().parent)
+    written = read(text_of(path), str(path))
+    return pipeline_of(written, str(path), path.resolve().parent if path.is_file() else None)  # a pipe lies beside nothing
 
 
 def text_of(path: Path) -> str:
     """The text of a file that may not be one."""
-    if not path.is_file():
-        what = "the spec is a folder" if path.is_dir() else "there is no such file"
-        raise PenstockError(what, where=str(path), fix="name a YAML or JSON file")
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
@@ -39,9 +40,14 @@ def text_of(path: Path) -> str:
             raise too_large(str(path))
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise PenstockError("the spec is not UTF-8 text", where=str(path), fix="name a YAML or JSON file") from None
-    except OSError as error:
-        raise PenstockError(f"the spec cannot be read: {error.strerror}", where=str(path)) from None
+        what = "the spec is not UTF-8 text"
+    except (FileNotFoundError, NotADirectoryError):
+        what = "there is no such file"
+    except IsADirectoryError:
+        what = "the spec is a folder"
+    except (OSError, ValueError) as error:  # a name too long, or with a null character
+        what = f"the spec cannot be read: {getattr(error, 'strerror', None) or error}"
+    raise PenstockError(what, where=str(path), fix="name a YAML or JSON file")
 
 
 def pipeline_of(written: Any, name: str, base: Path | None) -> Pipeline:
@@ -52,12 +58,12 @@ def pipeline_of(written: Any, name: str, base: Path | None) -> Pipeline:
     one_prompt(written)
     try:
         pipeline = Pipeline.model_validate(written)
-        pipeline._base = base
+        pipeline.lies_in(base)
         pipeline.check_names()
     except ValidationError as error:
         raise mistake(error, written, "", Pipeline, where=written.place) from None
     except PenstockError as error:
-        where = error.where or written.places.get("pipeline", written.place)
+        where = error.where or next((written.places[key] for key in CHAIN if key in written), written.place)
         raise PenstockError(error.what, where=where, fix=error.fix) from None
     check_folders(pipeline, written)
     return pipeline
@@ -88,7 +94,7 @@ def check_folders(pipeline: Pipeline, written: LocatedMap) -> None:
     """Local folders that the spec declares must be there; all else about a model is known once it is loaded."""
     for name, text in pipeline.models.items():
         found = parse(text, pipeline.base)
-        if isinstance(found, FolderModel) and not found.folder.is_dir():
+        if isinstance(found, FolderModel) and not os.path.isdir(found.folder):  # Path.is_dir raises for a name too long
             place = written["models"].places[name]
             raise PenstockError(f"field models.{name}: there is no folder {found}", where=place, fix=FIX)
 

@@ -1,6 +1,7 @@
 """Stages: what a user declares, a reusable node of a pipeline."""
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeVar, get_args
 
 from pydantic import (
@@ -18,12 +19,14 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from penstock.dsl.caller import caller
-from penstock.dsl.declared import Declared, spelt
+from penstock.dsl.declared import Declared
+from penstock.dsl.fields import spelt
 from penstock.dsl.located import LocatedMap
 from penstock.dsl.mistakes import mistake
 from penstock.dsl.param import Param
 from penstock.dsl.registry import nearest, register, stage_class, stage_classes
 from penstock.dsl.roles import Effect, Role
+from penstock.ir.roles import Says, lacking
 
 if TYPE_CHECKING:
     from penstock.dsl.pipeline import Pipeline
@@ -34,7 +37,7 @@ MARK = {"x-penstock": "stage"}
 """What stands for "any stage" in a JSON Schema until all stages are known."""
 
 
-class Stage(Declared):
+class Stage(Says, Declared):
     """A frozen description of one stage; a subclass sets ``kind``, ``role`` and ``effect``, its fields are options.
 
     A subclass that sets no kind of its own is a base for others and cannot be named in a spec.
@@ -44,9 +47,8 @@ class Stage(Declared):
     """``family.method``."""
     role: ClassVar[Role]
     effect: ClassVar[Effect]
-    needs: ClassVar[frozenset[str]] = frozenset()
-    """What it uses of its model, of: tree, chunk, embeds, layers, hidden, kv_read, window, encoder, bidirectional."""
     _source: str | None = PrivateAttr(default_factory=caller)
+    _base: Path | None = PrivateAttr(None)
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
@@ -58,7 +60,14 @@ class Stage(Declared):
         for what, allowed in (("role", get_args(Role)), ("effect", get_args(Effect))):
             if getattr(cls, what, None) not in allowed:
                 raise TypeError(f"stage {cls.kind}: set {what} to one of {', '.join(allowed)}")
+        missing = lacking(cls) if cls.parts is Stage.parts else ""
+        if missing:
+            raise TypeError(f"stage {cls.kind} is a {cls.role}: give it {missing}")
         register(cls)
+
+    @classmethod
+    def _subject(cls) -> str:
+        return f"stage {cls.kind}"
 
     @property
     def source(self) -> str | None:
@@ -71,8 +80,12 @@ class Stage(Declared):
 
     def here(self, part: S) -> S:
         """A part of this stage, declared where this stage was."""
-        part._source, part._places = self._source, self._places
+        part._source, part._places, part._base = self._source, self._places, self._base
         return part
+
+    def beside_spec(self, path: str) -> Path:
+        """The file that a field names: a relative one is looked for beside the spec that the stage was read from."""
+        return (self._base or Path()) / Path(path).expanduser()
 
     def parts(self) -> tuple["Stage", ...]:
         """The role stages it consists of; a composite returns several that share its registers."""
@@ -124,7 +137,7 @@ def by_kind(value: Any, info: ValidationInfo | None = None) -> Any:
     try:
         stage: Stage = cls.model_validate({} if fields is None else fields)
     except ValidationError as error:
-        raise mistake(error, fields, f"stage {kind}", cls, where=kind_place(value, kind)) from None
+        raise mistake(error, fields, cls._subject(), cls, where=kind_place(value, kind)) from None
     stage._source = kind_place(value, kind) or stage._source
     return stage
 

@@ -9,8 +9,8 @@ from torch import Tensor
 from penstock.ir.op import op
 from penstock.ir.ops.logits import softmax
 from penstock.ir.ops.random import race
-from penstock.ir.ops.rows import at_each, join
-from penstock.ir.ops.tree import sites, tip_row
+from penstock.ir.ops.rows import at_each, in_every_row, join, widened
+from penstock.ir.ops.tree import own_sites, sites, tip_row, with_parents
 from penstock.ir.ports import Draft, Law
 from penstock.ir.step import Step, gathered, shaped, stepped
 
@@ -35,7 +35,7 @@ class Growth:
         """Per level: tokens ``[b,m]``, parent sites ``[b,m]``, q by node ``[b,m,v]`` or None where no law needs it."""
         self.real: list[Any] = []
         """Per level which nodes are real ``[b,m]``, where masks are mirrored and may leave a tip nothing to draw."""
-        self.masked = any(p.automaton or getattr(p.stage, "hard_mask", False) for p in step.mirrored)
+        self.masked = any(p.automaton or p.stage.hard_mask for p in step.mirrored)
 
     def shaped(self) -> Any:
         """Logits at the tips ``[b,tips,v]``, mirrored transforms applied."""
@@ -62,8 +62,8 @@ class Growth:
     def add(self, token: Any, q: Any, each: int, *, distinct: bool = False) -> None:
         """Append a level of ``each`` nodes below every tip, tip by tip; ``distinct``: siblings cannot be equal."""
         above = tuple(tip for tip in self.tips for _ in range(each))
-        parent_site = tip_parents(token, tuple(tip + 1 for tip in above)) if self.apart else times(self.tip_sites, each)
-        self.states = stepped(self.step, {n: repeated_tree(s, each) for n, s in self.states.items()}, token)
+        parent_site = in_every_row(token, tuple(tip + 1 for tip in above)) if self.apart else times(self.tip_sites, each)
+        self.states = stepped(self.step, {n: times(s, each) for n, s in self.states.items()}, token)
         self.apart = self.apart and (distinct or each == 1)
         self._append(token, parent_site, q, above, len(above))
 
@@ -77,8 +77,7 @@ class Growth:
         first = self.tips[-1] + 1
         self.levels.append((token, parent_site, q))
         self.above = above
-        dynamic = first and not isinstance(above, tuple)
-        self.parents = join(self.parents, above) if dynamic else self.parents + above if first else above
+        self.parents = with_parents(self.parents, above)
         self.tips = tuple(range(first, first + count))
         if not self.apart:
             self.all_sites = sites(join(*(level[1] for level in self.levels)), join(*(level[0] for level in self.levels)))
@@ -95,26 +94,48 @@ class Growth:
     def finish(self, law: Law, width: int, valid: Any = None) -> Draft:
         """The draft, of this law, with at most ``width`` children a site."""
         token, parent_site = join(*(level[0] for level in self.levels)), join(*(level[1] for level in self.levels))
-        if self.apart:
-            parent_site, site, rank = own_sites(token, self.parents)
-        else:
-            site, rank = self.all_sites
         if self.real:
             valid = join(*self.real) if valid is None else valid & join(*self.real)
+        q = None if self.levels[0][2] is None else join(*(level[2] for level in self.levels))
+        if self.apart:
+            return of_shape(token, self.parents, law=law, valid=valid, q=q, stage=self.stage)
+        site, rank = self.all_sites
         return Draft(
             token=token,
             parents=self.parents,
             parent_site=parent_site,
             site=site,
             rank=rank,
-            valid=every(token) if valid is None else valid,
+            valid=in_every_row(token, (True,) * (self.tips[-1] + 1)) if valid is None else valid,
             law=law,
             nodes=self.tips[-1] + 1,
             depth=len(self.levels),
             width=width,
-            q=None if self.levels[0][2] is None else join(*(level[2] for level in self.levels)),
+            q=q,
             stage=self.stage,
         )
+
+
+def of_shape(token: Any, parents: tuple[int, ...], *, law: Law, valid: Any = None, q: Any = None, stage: str) -> Draft:
+    """A draft of constant topology whose siblings all differ: everything else about it follows."""
+    parent_site, site, rank = own_sites(token, parents)
+    depths: list[int] = []
+    for parent in parents:
+        depths.append(1 + (depths[parent] if parent >= 0 else 0))
+    return Draft(
+        token=token,
+        parents=parents,
+        parent_site=parent_site,
+        site=site,
+        rank=rank,
+        valid=in_every_row(token, (True,) * len(parents)) if valid is None else valid,
+        law=law,
+        nodes=len(parents),
+        depth=max(depths),
+        width=max(map(parents.count, parents)),
+        q=q,
+        stage=stage,
+    )
 
 
 @op()
@@ -136,21 +157,9 @@ def stacked(*tokens: Int[Tensor, "B"]) -> Int[Tensor, "B M"]:
 
 
 @op()
-def repeated(values: Tensor, each: int) -> Tensor:
+def repeated(values: Any, each: int) -> Any:
     """Every tip's entry ``each`` times in place: ``[b,t,...] -> [b,t*each,...]``."""
-    return values.repeat_interleave(each, 1)
-
-
-@op()
-def repeated_tree(values: Any, each: int) -> Any:
-    """`repeated` on path states."""
-    return torch.utils._pytree.tree_map(lambda x: x.repeat_interleave(each, 1) if each > 1 else x, values)
-
-
-@op()
-def widened(values: Any, tips: int) -> Any:
-    """A row's path state at each of its tips: ``[b,...] -> [b,tips,...]``."""
-    return torch.utils._pytree.tree_map(lambda x: x[:, None].expand(-1, tips, *x.shape[1:]), values)
+    return torch.utils._pytree.tree_map(lambda x: x.repeat_interleave(each, 1), values)
 
 
 @op()
@@ -160,29 +169,6 @@ def last_columns(values: Int[Tensor, "B N"], count: int) -> Int[Tensor, "B T"]:
 
 
 @op()
-def tip_parents(token: Int[Tensor, "B M"], sites: tuple[int, ...]) -> Int[Tensor, "B M"]:
-    """The parent sites of a level, the same in every row."""
-    return torch.tensor(sites).expand(len(token), -1)
-
-
-@op()
 def canonical_tip(tip_sites: Int[Tensor, "B T"], first: int) -> Int[Tensor, "B T"]:
     """For each tip the tip that its site is scored at, counted from the level's first node."""
     return tip_sites - 1 - first
-
-
-@op()
-def own_sites(
-    token: Int[Tensor, "B N"], parents: tuple[int, ...]
-) -> tuple[Int[Tensor, "B N"], Int[Tensor, "B N"], Int[Tensor, "B N"]]:
-    """``(parent site, site, rank)`` where siblings differ: node i has site i + 1, and ranks by its place among its siblings."""
-    ranks = [parents[:i].count(parent) for i, parent in enumerate(parents)]
-    columns = [parent + 1 for parent in parents], range(1, len(parents) + 1), ranks
-    parent_site, site, rank = (torch.tensor(list(column)).expand(len(token), -1) for column in columns)
-    return parent_site, site, rank
-
-
-@op()
-def every(token: Int[Tensor, "B N"]) -> Bool[Tensor, "B N"]:
-    """All nodes valid."""
-    return torch.ones_like(token, dtype=torch.bool)

@@ -10,6 +10,7 @@ from torch import Tensor
 from penstock.ir.errors import PenstockError
 from penstock.ir.op import op
 from penstock.ir.ops.accept import AUTO
+from penstock.ir.ops.rows import in_every_row
 from penstock.ir.ports import Draft, LawByRow
 from penstock.ir.region import cond_rows
 from penstock.ir.step import Step
@@ -62,7 +63,7 @@ def either(step: Step, first: Draft, second: Callable[[], Draft], room: int, sta
 def nodes_of(step: Step, draft: Draft, room: int) -> Nodes:
     """A draft's nodes, and void ones after them up to ``room``."""
     q = draft.q if draft.q is not None else no_q(draft.token, step.vocab)
-    parent = constant_parents(draft.token, draft.parents) if isinstance(draft.parents, tuple) else draft.parents
+    parent = in_every_row(draft.token, draft.parents) if isinstance(draft.parents, tuple) else draft.parents
     padded: Nodes = filled(draft.token, parent, draft.parent_site, draft.site, draft.rank, draft.valid, q, room)
     return padded
 
@@ -103,12 +104,6 @@ def index_of(mask: Bool[Tensor, "B"]) -> Int[Tensor, "B"]:
 def no_q(token: Int[Tensor, "B N"], vocab: int) -> Float[Tensor, "B N V"]:
     """Nothing, in place of distributions that a rule does not ask for."""
     return torch.zeros(*token.shape, vocab)
-
-
-@op()
-def constant_parents(token: Int[Tensor, "B N"], parents: tuple[int, ...]) -> Int[Tensor, "B N"]:
-    """A topology that all rows share, row by row."""
-    return torch.tensor(parents, dtype=torch.long).expand(len(token), -1)
 
 
 @op()

@@ -8,6 +8,10 @@ class PenstockError(Exception):
         self.what, self.where, self.fix = what, where, fix
         super().__init__(str(self))
 
+    def at(self, where: str | None) -> "PenstockError":
+        """The same mistake with a place, if it has none."""
+        return self if self.where or not where else PenstockError(self.what, where=where, fix=self.fix)
+
     def __str__(self) -> str:
         place = f"{self.where}: " if self.where else ""
         remedy = f"\n  fix: {self.fix}" if self.fix else ""

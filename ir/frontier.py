@@ -35,7 +35,9 @@ class Frontier(Sequence):
         return self.tokens.shape[1]
 
 
-def new_frontier(rows: int, width: int, capacity: int, *, key: Tensor, limit: int | Tensor) -> Frontier:
+def new_frontier(
+    rows: int, width: int, capacity: int, *, key: Tensor, limit: int | Tensor, params: dict[str, Tensor] | None = None
+) -> Frontier:
     """Groups of empty texts: one hypothesis each, so that the first step does not extend the same one k times."""
     zeros, none = torch.zeros(rows, dtype=torch.long), torch.full((rows, width), -torch.inf, dtype=torch.float64)
     scores = none.clone()
@@ -47,6 +49,7 @@ def new_frontier(rows: int, width: int, capacity: int, *, key: Tensor, limit: in
         steps=zeros.clone(),
         key=key.clone(),
         limit=limit.clone() if isinstance(limit, Tensor) else torch.full((rows,), limit),
+        params=params or {},
         scores=scores,
         finished=torch.zeros(rows, width, capacity, dtype=torch.long),
         finished_length=torch.zeros(rows, width, dtype=torch.long),

@@ -84,6 +84,8 @@ class Model(Protocol):
     layers: int
     capabilities: frozenset[str]
     """Of: tree, chunk, embeds, layers, hidden, kv_read, window, encoder, bidirectional."""
+    mask: int | None
+    """The id that stands, on a canvas, for a token that is wanted; None where the model has none."""
 
     def new_cache(self, rows: int, slots: int) -> Cache:
         """An empty cache of ``slots`` slots and one trash slot."""
@@ -108,6 +110,8 @@ class Text(Protocol):
     eos: frozenset[int]
     vocab: int
     """How many ids stand for a token."""
+    mask: int | None
+    """The id that stands for a token that is wanted, if there is one."""
 
     def encode(self, text: str) -> list[int]: ...
 

@@ -9,10 +9,10 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
-from torch.fx.proxy import TraceError
 from torch.utils import _pytree as pytree
 
 from penstock.ir import tracing
+from penstock.ir.errors import PenstockError
 from penstock.ir.op import op
 
 Asked = tuple[tuple[str, Any], ...]
@@ -51,14 +51,16 @@ def lift(bound: Bound, method: str, *args: Any, lead: int = 2) -> Any:
     try:
         with tracer.only_ops():
             return getattr(bound.whole, method)(*args)
-    except (PlainTorch, TraceError):
+    except PenstockError:
+        raise
+    except Exception:  # whatever plain torch does that a trace cannot follow; a mistake shows again below
         for node in reversed(list(tracer.graph.nodes)):
             if node is mark:
                 break
             if node.op != "placeholder":
                 tracer.graph.erase_node(node)
     options = {"lead": lead} if lead != 2 else {}
-    return atomic(tracer.constant(bound.stage), method, *args, **options, **asking(bound))
+    return atomic(bound.stage, method, *args, **options, **asking(bound))
 
 
 @op()
@@ -91,7 +93,7 @@ def vectorised(stage: Any, method: str, args: tuple[Any, ...], lead: int, asked:
 
 def advanced(bound: Bound, state: Any, token: Any, raw: Any) -> Any:
     """Record `advance` of a bound stage."""
-    return advance(cast(Any, tracing.active()).constant(bound.stage), state, token, raw, **asking(bound))
+    return advance(bound.stage, state, token, raw, **asking(bound))
 
 
 @op()

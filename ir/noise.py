@@ -8,6 +8,7 @@ The winner of a race has the least ``E / p``, so masks, narrowing and fusion can
 import zlib
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +20,9 @@ ROUND_LOW, ROUND_HIGH = 0xD2511F53, 0xCD9E8D57
 WEYL_LOW, WEYL_HIGH = 0x9E3779B9, 0xBB67AE85
 FOLD, SPREAD, STIR = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 TOKEN, FIRST, SECOND = 0x9E3779B1, 0x85EBCA6B, 0xC2B2AE35
+FIFTEEN, THIRTEEN, SIXTEEN, ONE = (np.uint32(n) for n in (15, 13, 16, 1))
+STIR_FIRST, STIR_SECOND = np.uint32(FIRST), np.uint32(SECOND)
+HALF, SCALE, LEAST = (np.float32(x) for x in (0.5, -(2.0**-31), 2.0**-24 - 1))
 
 
 def philox(counter: tuple[int, int, int, int], key: tuple[int, int]) -> tuple[int, int]:
@@ -48,8 +52,8 @@ def request_key(seed: int, prompt: Sequence[int], occurrence: int) -> int:
     return (high << 32 | low) >> 1
 
 
-def fold(word: int, coordinate: int) -> int:
-    """One address word from the last and a coordinate (splitmix64's finaliser)."""
+def fold(word: Any, coordinate: Any) -> Any:
+    """One address word from the last and a coordinate (splitmix64's finaliser): integers, or uint64 arrays of them."""
     word = (word * 31 + coordinate + FOLD) & MASK64
     word = (word ^ word >> 30) * SPREAD & MASK64
     word = (word ^ word >> 27) * STIR & MASK64
@@ -68,13 +72,8 @@ def addresses(key: Tensor, stage: str, purpose: str, coordinates: Sequence[Tenso
     """`address` for every row at once; key ``[b]``, coordinates ``[b]`` or constants."""
     unique, inverse = np.unique(key.numpy(), return_inverse=True)
     word = np.array([stream(int(k), stage, purpose) for k in unique], dtype=np.uint64)[inverse]
-    with np.errstate(over="ignore"):
-        for coordinate in coordinates:
-            step = coordinate.numpy().astype(np.uint64) if isinstance(coordinate, Tensor) else np.uint64(coordinate)
-            word = word * np.uint64(31) + step + np.uint64(FOLD)
-            word = (word ^ word >> np.uint64(30)) * np.uint64(SPREAD)
-            word = (word ^ word >> np.uint64(27)) * np.uint64(STIR)
-            word = word ^ word >> np.uint64(31)
+    for coordinate in coordinates:
+        word = fold(word, coordinate.numpy().astype(np.uint64) if isinstance(coordinate, Tensor) else coordinate)
     return word
 
 
@@ -87,18 +86,25 @@ def token_words(size: int) -> NDArray[np.uint32]:
 
 def exponentials(words: NDArray[np.uint64], size: int) -> Tensor:
     """float32 ``[b,v]``: one standard exponential per address and token id, exact in its small values, which decide races."""
-    low = words.astype(np.uint32)[:, None]
-    high = (words >> np.uint64(32)).astype(np.uint32)[:, None]
-    x = token_words(size) ^ low
-    x ^= x >> np.uint32(15)
-    x *= np.uint32(FIRST)
+    low, high = ((words >> np.uint64(shift)).astype(np.uint32)[:, None] for shift in (0, 32))
+    return negated(token_words(size), low, high).neg_()
+
+
+def negated(tokens: NDArray[np.uint32], low: Any, high: Any) -> Tensor:
+    """The exponentials of addresses and token words ``[v]``, their sign changed: float32 ``[v]``, or ``[n,v]`` for columns."""
+    x = tokens ^ low
+    x ^= x >> FIFTEEN
+    x *= STIR_FIRST
     x ^= high
-    x ^= x >> np.uint32(13)
-    x *= np.uint32(SECOND)
-    x ^= x >> np.uint32(16)
-    x >>= np.uint32(1)
-    uniform = torch.from_numpy(x.view(np.int32)).float().add_(0.5).mul_(2.0**-31).clamp_(max=1 - 2.0**-24)
-    return uniform.neg_().log1p_().neg_()
+    x ^= x >> THIRTEEN
+    x *= STIR_SECOND
+    x ^= x >> SIXTEEN
+    x >>= ONE
+    uniform = x.view(np.int32).astype(np.float32)
+    uniform += HALF
+    uniform *= SCALE
+    np.maximum(uniform, LEAST, out=uniform)
+    return torch.from_numpy(uniform).log1p_()  # torch's, for the very bits of the meaning; numpy's differ by machine
 
 
 def exponential(word: int, token: int) -> float:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from penstock.ir import tracing
 
-Category = Literal["tensor", "random", "forward", "state", "host", "tap"]
+Category = Literal["tensor", "random", "forward", "state", "host"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -83,8 +83,6 @@ class Scored:
     """States after each layer, ``[b, 1+n, w]``, where a stage wants them."""
     views: dict[str, Any] = field(default_factory=dict)
     """Raw logits by site of other views, by name."""
-    probes: Any = None
-    """``[b,p,v]``: logits at the draft's probes."""
 
 
 @dataclass

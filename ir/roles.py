@@ -1,39 +1,72 @@
-"""What a stage must offer to play a role: protocols, so that passes need not know how stages are declared."""
+"""What a stage must offer to play a role, and what it may say of itself: all that passes and backends ask of a stage.
 
-from typing import Any, Protocol, runtime_checkable
+Protocols and a plain base, so that nobody but `dsl` needs to know how stages are declared.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+METHODS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "drafter": (("propose",),),
+    "scorer": (("score",), ("extend_group", "settle")),
+    "transform": (("transform",), ("compose",), ("start", "step")),
+    "gate": (("start", "step"),),
+    "learner": (("learn",),),
+    "tap": (("learn",),),
+    "denoiser": (("denoise",),),
+    "unmasker": (("predict", "propose"),),
+    "prompt": (("rewrite",),),
+    "program": (("run",),),
+}
+"""By role, the methods that a stage must have: all of one of these groups.
+
+- ``propose(step, stage) -> Draft`` traces the drafting; ``law``, what drafts are distributed like, is said beside it.
+- ``score(step, stage) -> Scored`` traces the scoring of root and draft; optional ``prepare(step, stage)``, traced before the
+  draft, for what every reader of the view has to find there.
+- ``extend_group`` and ``settle`` search on a frontier.
+- ``transform(logits) -> logits``, `Composer` and `Automaton` shape what is selected from.
+- ``learn(step, commit, stage)`` is traced once the step has been decided; any stage may have it. What a tap carries in its
+  registers is read off when a row is done, and by nobody before.
+- ``denoise(step, draft, stage) -> logits [b,d,l,v]``: a forward over every branch of a canvas draft.
+- ``predict(logits) -> (token, confidence)`` and ``propose(denoised) -> Proposals``, of canvases ``[*b,l]``: the static step,
+  deterministic, for drafts and verdicts alike.
+- ``rewrite(text) -> text``; ``run(runner, requests, ...)`` is host code around a pipeline.
+"""
 
 
-class StageLike(Protocol):
-    """Any stage, as passes see it."""
+class Says:
+    """What a stage may say of itself; a subclass overrides what is not so."""
 
-    kind: Any
-    role: Any
-    effect: Any
+    needs: ClassVar[frozenset[str]] = frozenset()
+    """What it uses of its models, of: tree, chunk, embeds, layers, hidden, kv_read, window, encoder, bidirectional."""
+    room: ClassVar[int] = 0
+    """In-step nodes that views need slots for."""
+    room_a_site: ClassVar[int] = 0
+    """In-step nodes that it appends to its views at every site."""
+    layers_needed: ClassVar[Mapping[str, int]] = {}
+    """The layers that a small model must have for it, by model."""
+    hard_mask: ClassVar[bool] = False
+    """It forbids tokens, and does nothing else."""
+    shrinks: ClassVar[bool] = False
+    """What it leaves may be less than what a mask after it allows."""
+    greedy: ClassVar[bool] = False
+    """It leaves one token, the likeliest."""
+    raw_wanted: ClassVar[bool] = False
+    """Its path state reads the raw logits that a token was selected from."""
+    status: ClassVar[int | None] = None
+    """What the end of its path makes of a row; None: it closes the step, not the row."""
+    listens: ClassVar[tuple[str, ...]] = ()
+    """Views whose hidden states it wants of the scorer."""
+    decision: ClassVar[str | None] = None
+    """A register of its own that decides what the next step looks like."""
 
-    def parts(self) -> tuple[Any, ...]: ...
+    def views(self) -> dict[str, str]:
+        """The model of every view that it reads."""
+        return {}
 
-
-@runtime_checkable
-class Drafter(Protocol):
-    """Proposes nodes; ``law`` is what they are known to be distributed like."""
-
-    law: Any
-
-    def propose(self, step: Any, stage: str) -> Any:
-        """Trace the drafting and return a `Draft`."""
-        ...
-
-
-@runtime_checkable
-class Scorer(Protocol):
-    """Scores the root and the draft with a view.
-
-    Optional: ``prepare(step, stage)``, traced before the draft, for what every reader of the view has to find there.
-    """
-
-    def score(self, step: Any, stage: str) -> Any:
-        """Trace the scoring and return a `Scored`."""
-        ...
+    def registers(self, rows: int, vocab: int) -> dict[str, Any]:
+        """What it carries from step to step, as a new batch begins."""
+        return {}
 
 
 @runtime_checkable
@@ -45,7 +78,10 @@ class SiteTransform(Protocol):
 
 @runtime_checkable
 class Composer(Protocol):
-    """Shapes the logits of all sites with more than themselves: other views, one more forward."""
+    """Shapes the logits of all sites with more than themselves: other views, one more forward.
+
+    ``compose_text`` is the same for the text oracle: at one site, everything from scratch.
+    """
 
     def compose(self, step: Any, logits: Any, stage: str) -> Any: ...
 
@@ -55,35 +91,16 @@ class Automaton(Protocol):
     """History on a path: state from the prompt, one token further, with the raw logits of the site it was selected from.
 
     Optional, each for one site: ``read(state, logits) -> logits``; ``cut(state, raw) -> bool``, the token selected here closes
-    the step; ``end(state) -> bool``, the path is closed at this state; ``raw_wanted``, whether ``step`` reads raw logits;
-    ``status``, what ``end`` makes of the row, None where it closes only the step.
+    the step; ``end(state) -> bool``, the path is closed at this state.
     """
 
     def start(self, prompt: Any, vocab: int) -> Any: ...
     def step(self, state: Any, token: Any, raw: Any) -> Any: ...
 
 
-class Denoiser(Protocol):
-    """Predicts every position of a canvas, in every branch of a draft."""
-
-    def denoise(self, step: Any, draft: Any, stage: str) -> Any:
-        """Trace the forward and return logits ``[b,d,l,v]``."""
-        ...
-
-
-class Unmasker(Protocol):
-    """The static step of a canvas: what is taken from logits, and which of it is committed. Deterministic."""
-
-    def predict(self, logits: Any) -> Any:
-        """``(token, confidence)`` at every position."""
-        ...
-
-    def propose(self, denoised: Any) -> Any:
-        """`Proposals`, of canvases ``[*b,l]``: it serves drafts, made with carried predictions, and verdicts alike."""
-        ...
-
-
-class Program(Protocol):
-    """Host code around a pipeline: it drives a `Runner`, and its rows are one batch."""
-
-    def run(self, runner: Any, requests: Any, *args: Any) -> Any: ...
+def lacking(stage: Any) -> str:
+    """What a stage of its role should have and has not; empty where it has all."""
+    groups = METHODS.get(stage.role, ())
+    if not groups or any(all(hasattr(stage, name) for name in group) for group in groups):
+        return ""
+    return ", or ".join(" and ".join(group) for group in groups)

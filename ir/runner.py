@@ -20,6 +20,8 @@ class Request:
     key: int | None = None
     """The caller's own noise key; else one is derived from seed, prompt and occurrence."""
     params: Mapping[str, float] = field(default_factory=dict)
+    canvas: Sequence[int] | None = None
+    """What a pipeline on a canvas is to fill: ids, the mask's where a token is wanted; by default ``limit`` of these."""
 
 
 @dataclass(frozen=True)

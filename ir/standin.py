@@ -7,9 +7,6 @@ import torch
 from torch import Tensor
 
 from penstock.ir.host import Feed, Forwarded
-from penstock.ir.rows import State
-from penstock.ir.state import new_sequence, new_view
-from penstock.ir.types import EXAMPLE_ROWS
 
 
 class NoCache:
@@ -43,6 +40,7 @@ class StandIn:
     width: int = 8
     layers: int = 2
     capabilities: frozenset[str] = frozenset()
+    mask: int | None = None
 
     def new_cache(self, rows: int, slots: int) -> NoCache:
         return NoCache(slots)
@@ -62,14 +60,3 @@ class StandIn:
 def waves(*shape: int) -> Tensor:
     """Numbers in (-1, 1), no two near each other alike."""
     return torch.arange(torch.Size(shape).numel(), dtype=torch.float32).sin().view(shape)
-
-
-def example_state(views: dict[str, StandIn], nodes: int, params: Sequence[str] = ()) -> State:
-    """A small batch of rows of unequal prompts over stand-ins, with room for one step of ``nodes`` nodes."""
-    values = {name: torch.ones(EXAMPLE_ROWS, dtype=torch.float64) for name in params}
-    seq = new_sequence(EXAMPLE_ROWS, 16 + nodes, key=torch.arange(EXAMPLE_ROWS), limit=8, params=values)
-    prompts = [[1] * (1 + row % 3) for row in range(EXAMPLE_ROWS)]
-    state: State = {"seq": seq}
-    for name, model in views.items():
-        state[f"view:{name}"] = new_view(model, prompts, 16 + nodes)  # type: ignore[arg-type]
-    return state

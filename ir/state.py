@@ -52,7 +52,7 @@ class View(Rows):
 
     model: Model
     prefix: Tensor
-    """int64 ``[b,p]``, at least one token a row; beyond ``prefix_length`` zeros."""
+    """int64 ``[b,p]``; beyond ``prefix_length`` zeros."""
     prefix_length: Tensor
     """int64 ``[b]``."""
     cached: Tensor
@@ -61,15 +61,22 @@ class View(Rows):
     fed: Tensor
     """int64 ``[b]``: in-step nodes that this row has in slots."""
     forwards: Tensor
-    """float64 ``[b]``: forwards that steps have made for this row; of some layers only, their share of all."""
+    """float64 ``[b]``: forwards that steps have made for this row and not for all; of some layers only, their share of all."""
     parents: tuple[int, ...] | Tensor = ()
     """Parent node (-1: the root) of each in-step node: a tuple where the topology is constant, else ``[b,n]``."""
+    spent: float = 0.0
+    """Forwards that steps have made for every row."""
     override: Tensor | None = None
     """``[b,t,w]``: input vectors of suffix positions whose input is not their token's embedding."""
     overridden: Tensor | None = None
     """bool ``[b,t]``."""
     trail: Tensor | None = None
     """``[b,n,w]``: input vectors of the in-step nodes, recorded only where every forward is checked against one from scratch."""
+
+    @property
+    def made(self) -> Tensor:
+        """``[b]``: forwards that steps have made for each row."""
+        return self.forwards + self.spent
 
     def share(self, layers: tuple[int, int] | None) -> float:
         """How much of a forward a range of layers is."""
@@ -89,6 +96,8 @@ class View(Rows):
     def cat(self, *others: "View") -> "View":
         """As `Rows.cat`, also where only some have an override table."""
         views = (self, *others)
+        for view in views:
+            view.forwards, view.spent = view.made, 0.0
         positions = max((view.overridden.shape[1] for view in views if view.overridden is not None), default=0)
         for view in views if positions else ():
             view.allow_overrides(positions)
@@ -115,7 +124,7 @@ def new_sequence(
 
 def new_view(model: Model, prompts: list[list[int]], capacity: int) -> View:
     """A view of each row's prompt with nothing cached; ``capacity``: suffix tokens plus in-step nodes to make room for."""
-    rows, longest = len(prompts), max(map(len, prompts))
+    rows, longest = len(prompts), max(1, *map(len, prompts))
     prefix = torch.tensor([ids + [0] * (longest - len(ids)) for ids in prompts])
     lengths = torch.tensor([len(ids) for ids in prompts])
     zeros = torch.zeros(rows, dtype=torch.long)

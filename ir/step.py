@@ -4,14 +4,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from torch import Tensor
+
 from penstock.ir.errors import PenstockError
 from penstock.ir.lift import advanced, lift
 from penstock.ir.ops.forward import forward
-from penstock.ir.ops.probes import apart, by_site, chains, flattened, grouped, with_parents, with_probes
+from penstock.ir.ops.probes import apart, by_site, chains, flattened, grouped, with_probes
 from penstock.ir.ops.rows import at_each
 from penstock.ir.ops.sequence import get, look, request_parameter
+from penstock.ir.ops.tree import with_parents
 from penstock.ir.ports import Begun, Draft, Probes, Scored
 from penstock.ir.trace import Tracer
+from penstock.ir.types import type_of
 
 
 @dataclass
@@ -138,14 +142,12 @@ class Step:
 
     def _score_with_probes(self, draft: Draft, probes: Probes, options: dict[str, Any]) -> Scored:
         """Draft and probes in one call; the probes' logits go by site to the register that carries them."""
-        static = isinstance(draft.parents, tuple)
-        parents = draft.parents + probes.parents if static else with_parents(draft.parents, probes.parents)
         tokens, embeds, use = with_probes(draft.token, probes.embeds)
         inputs = dict(embeds=embeds, use_embed=use)
-        answer = self.forward(probes.view, tokens, parents, root=True, **inputs, **options)
+        answer = self.forward(probes.view, tokens, with_parents(draft.parents, probes.parents), root=True, **inputs, **options)
         (logits, hidden), (probed, _) = apart(answer, 1 + draft.nodes)
         self.carry(probes.register, by_site(probed, chains(probes.parents, draft.nodes)))
-        return Scored(logits, logits, hidden, probes=probed)
+        return Scored(logits, logits, hidden)
 
 
 def shaped(step: Step, logits: Any, states: Mapping[str, Any]) -> Any:
@@ -159,7 +161,16 @@ def shaped(step: Step, logits: Any, states: Mapping[str, Any]) -> Any:
 def transformed(step: Step, placed: Any, logits: Any, state: Any) -> Any:
     """One transform at every site: by its path state if it has one."""
     bound = placed.bound(step)
-    return lift(bound, "transform", logits) if state is None else lift(bound, "read", state, logits)
+    return shaped_as(logits, lift(bound, "transform", logits) if state is None else lift(bound, "read", state, logits))
+
+
+def shaped_as(logits: Any, made: Any) -> Any:
+    """What a stage made of logits, which must be logits again. Raises PenstockError otherwise."""
+    before, after = logits.node.meta["example"], made.node.meta["example"] if hasattr(made, "node") else made
+    if not isinstance(after, Tensor) or after.shape != before.shape or not after.is_floating_point():
+        told, given = (type_of(value, logits.tracer.vocab) for value in (after, before))
+        raise PenstockError(f"stage {logits.tracer.stage} makes {told} of logits {given}", fix="return logits of as many tokens")
+    return made
 
 
 def stepped(step: Step, states: Mapping[str, Any], token: Any) -> dict[str, Any]:

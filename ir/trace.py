@@ -4,25 +4,22 @@ The example types each node (plain torch between ops too), so a mistake is found
 """
 
 import operator
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, fx
+from torch import fx
 from torch.fx.proxy import GraphAppendingTracer, Proxy
 
 from penstock.ir import tracing
 from penstock.ir.errors import PenstockError
-from penstock.ir.lift import PlainTorch
+from penstock.ir.lift import PlainTorch, advance, along_paths, atomic
 from penstock.ir.op import Op
+from penstock.ir.place import author_line, line_in
 from penstock.ir.region import Region
 from penstock.ir.rows import State
 from penstock.ir.types import type_of
-
-OWN_CODE = str(Path(__file__).resolve().parents[1])
 
 
 class Constant:
@@ -33,17 +30,6 @@ class Constant:
 
     def __repr__(self) -> str:
         return getattr(self.value, "kind", None) or type(self.value).__name__
-
-
-def author_line() -> str | None:
-    """``file:line`` of the nearest frame outside torch and penstock's own machinery."""
-    frame: Any = sys._getframe(1)
-    while frame is not None:
-        name = frame.f_code.co_filename
-        if "/torch/" not in name and not (name.startswith(OWN_CODE) and any(f"/{part}/" in name for part in ("ir", "passes"))):
-            return f"{name}:{frame.f_lineno}"
-        frame = frame.f_back
-    return None
 
 
 class Tracer(GraphAppendingTracer):
@@ -66,17 +52,12 @@ class Tracer(GraphAppendingTracer):
         node.meta["example"], node.meta["type"] = value, type_of(value, self.vocab)
         return Proxy(node, self)
 
-    def constant(self, value: Any) -> Constant:
-        return Constant(value)
-
     def create_arg(self, a: Any) -> Any:
         if isinstance(a, Proxy) and a.node.graph is not self.graph:
             return self._capture(a.node)
-        if isinstance(a, Tensor):  # a constant tensor: kept whole, shared by all rows
-            return Constant(a)
-        if isinstance(a, Constant) or not _plain(a):
-            return a if isinstance(a, Constant) else Constant(a)
-        return super().create_arg(a)
+        if isinstance(a, Constant):
+            return a
+        return super().create_arg(a) if _plain(a) else Constant(a)  # a tensor too: kept whole, shared by all rows
 
     def _capture(self, node: fx.Node) -> fx.Node:
         """A value from outside the region being traced: one more parameter of the region."""
@@ -99,12 +80,7 @@ class Tracer(GraphAppendingTracer):
             self._only_ops = saved
 
     def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:
-        if (
-            self._only_ops
-            and args[0] == "call_method"
-            or self._only_ops
-            and not (isinstance(args[1], Op) or args[1] is operator.getitem)
-        ):
+        if self._only_ops and not isinstance(args[1], Op) and args[1] is not operator.getitem:
             raise PlainTorch(str(args[1]))
         node = super().create_node(*args, **kwargs)
         if node.op not in ("placeholder", "output"):
@@ -123,11 +99,23 @@ class Tracer(GraphAppendingTracer):
         except PenstockError:
             raise
         except Exception as problem:
-            name = getattr(node.target, "__name__", str(node.target))
-            types = ", ".join(type_of(a, self.vocab) for a in args)
-            where = ", ".join(part for part in (self.source, f"stage {self.stage}" if self.stage else "", author_line()) if part)
-            raise PenstockError(f"{name}({types}): {problem}", where=where, fix="make the shapes and types agree") from problem
+            raise self._failed(node, args, problem) from problem
         node.meta["example"], node.meta["type"] = value, type_of(value, self.vocab)
+
+    def _failed(self, node: fx.Node, args: Any, problem: Exception) -> PenstockError:
+        """What an author's mistake is told as: a stage's own method by its name, any other op by its types."""
+        own = node.target in (atomic, advance, along_paths)
+        line = line_in(problem) if own else author_line()
+        where = ", ".join(part for part in (self.source, f"stage {self.stage}" if self.stage else "", line) if part)
+        name = getattr(node.target, "__name__", str(node.target))
+        types = ", ".join(type_of(a, self.vocab) for a in args if a is not args[0] and not isinstance(a, str) or not own)
+        if not own:
+            return PenstockError(f"{name}({types}): {problem}", where=where, fix="make the shapes and types agree")
+        return PenstockError(
+            f"{args[1] if node.target is atomic else 'step'}({types}) cannot be run at one site: {problem}",
+            where=where,
+            fix="write it for one site, without `if` on tensors, assignment into an argument, or random numbers",
+        )
 
     # --- ops and handles ---------------------------------------------------------------------------------------
     def record(self, op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -136,7 +124,7 @@ class Tracer(GraphAppendingTracer):
         names = args[:count]
         missing = [n for n in names if n not in self.versions]
         if missing:
-            raise PenstockError(f"{op.name} needs the handle {missing[0]!r}, which this step has not", where=author_line())
+            raise PenstockError(self._absent(missing[0]), where=self.source or author_line(), fix=f"there are {self._present()}")
         if op.takes_live and "live" not in kwargs:
             kwargs = {**kwargs, "live": self.live}
         handles = tuple(self.versions[n] for n in names)
@@ -148,6 +136,14 @@ class Tracer(GraphAppendingTracer):
         rest = len(out.node.meta["example"]) - op.consumes
         results = tuple(self._unpacked(out[op.consumes + i]) for i in range(rest))
         return results[0] if rest == 1 else results or None
+
+    def _absent(self, handle: str) -> str:
+        what, _, name = handle.partition(":")
+        kind = {"view": "the view", "reg": "the register"}.get(what, "the handle")
+        return f"stage {self.stage or '-'} reads {kind} {name or what}, which no stage of this pipeline has"
+
+    def _present(self) -> str:
+        return ", ".join(name.partition(":")[2] or name for name in self.versions)
 
     def _unpacked(self, out: Any) -> Any:
         value = out.node.meta["example"]
@@ -161,6 +157,8 @@ class Tracer(GraphAppendingTracer):
         self.stage, self.source, self.origin = kind, source or self.source, origin
         try:
             yield
+        except PenstockError as error:
+            raise error.at(self.source) from error.__cause__
         finally:
             self.stage, self.source, self.origin = saved
 

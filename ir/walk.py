@@ -8,7 +8,7 @@ selection by position.
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Int
 from torch import Tensor
 
 from penstock.ir.op import op
@@ -27,6 +27,7 @@ def walk(
     rule: Rule,
     *,
     stage: str,
+    source: str = "",
     length: Any,
     steps: Any,
     key: Any,
@@ -58,7 +59,7 @@ def walk(
     if draft is not None:
         given |= {name: getattr(draft, name) for name in ("token", "parent_site", "site", "rank", "valid", "q")}
         given |= {"law": draft.law.which} if isinstance(draft.law, LawByRow) else {}
-    data = dict(rule=rule, law=draft.law if draft else None, stage=stage)
+    data = dict(rule=rule, law=draft.law if draft else None, stage=stage, source=source)
     site, _, token, node, count = repeat(
         depth + 1, body, [start[0], live, start[1], start[1], start[0]], label="walk", given=given, **data
     )
@@ -90,9 +91,3 @@ def blank_path(length: Int[Tensor, "B"], m: int) -> tuple[Int[Tensor, "B"], Int[
     """Zeros ``[b]`` and ``[b,m]``."""
     zero = torch.zeros_like(length)
     return zero, zero[:, None].expand(-1, m).clone()
-
-
-@op()
-def no_row(mask: Bool[Tensor, "B"]) -> Bool[Tensor, "B"]:
-    """False for every row."""
-    return torch.zeros_like(mask)

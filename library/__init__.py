@@ -15,6 +15,7 @@ from penstock.library.gates.ead import EntropyAdaptive, EntropyGate
 from penstock.library.prompts.counterfactual import Counterfactual
 from penstock.library.search.astar import AStar
 from penstock.library.steer.ambedkar import Ambedkar
+from penstock.library.taps.commits import Commits
 from penstock.library.transforms.nucleus import TopK, TopP
 from penstock.library.transforms.penalty import Repetition
 from penstock.library.transforms.temperature import Temperature
@@ -29,6 +30,7 @@ STAGES = (
     AStar,
     Acceptor,
     Ambedkar,
+    Commits,
     Confidence,
     Counterfactual,
     Del,

@@ -21,7 +21,7 @@ Run = Callable[..., tuple[Any, ...]]
 
 def decision_of(plan: Plan) -> str | None:
     """The handle that picks the bucket, if a stage names one; two are an error naming both."""
-    found = [p for p in plan.stages if getattr(p.stage, "decision", None)]
+    found = [p for p in plan.stages if p.stage.decision]
     if len(found) > 1:
         raise PenstockError(
             f"stages {found[0].name} and {found[1].name} both decide what the next step looks like",

@@ -1,37 +1,22 @@
-"""Trace a plan into the graph of one step: decide, draft, score, compose, cut, accept, state."""
+"""Trace a plan into the graph of one step."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any
 
 import torch
 from torch import fx
-from torch.utils import _pytree as pytree
 
 from penstock.ir import tracing
-from penstock.ir.draft import widened
-from penstock.ir.errors import PenstockError
-from penstock.ir.lift import advanced, along_paths, asking, lift
-from penstock.ir.ops.accept import AUTO, AUTO_BY_ROW, RULES, ByLaw, Rule
-from penstock.ir.ops.forward import keep
-from penstock.ir.ops.rows import at
-from penstock.ir.ops.sequence import append, end_rows, put
-from penstock.ir.ops.tree import reached_by
-from penstock.ir.ports import Commit, Draft, LawByRow, Scored
-from penstock.ir.roles import Composer
 from penstock.ir.rows import State
-from penstock.ir.standin import StandIn, example_state
-from penstock.ir.state import Register
-from penstock.ir.step import Step, transformed
+from penstock.ir.runner import Request
+from penstock.ir.standin import StandIn
 from penstock.ir.trace import Tracer
 from penstock.ir.types import EXAMPLE_ROWS
-from penstock.ir.walk import walk
 from penstock.passes.buckets import Bucket, bucket_of, decision_of
-from penstock.passes.canvas import canvas_graph, is_canvas
 from penstock.passes.capabilities import check_capabilities
-from penstock.passes.frontier import frontier_graph, is_frontier
-from penstock.passes.plan import Placed, Plan
+from penstock.passes.kinds import KINDS, new_state
+from penstock.passes.plan import Plan
 
 
 @dataclass(frozen=True)
@@ -61,164 +46,26 @@ def build(
 
     Where a stage's Decision picks the bucket, the step of ``bucket``, by default the one that a new batch starts with.
     """
-    vocab = next(iter(views.values())).vocab
     check_capabilities(plan, views)
-    if is_canvas(p.stage for p in plan.scorers):
-        return StepGraph(*canvas_graph(plan, views, eos), plan, 0, eos)
-    if is_frontier(p.stage for p in plan.scorers):
-        return StepGraph(*frontier_graph(plan, views, eos), plan, 0, eos)
-    room = room_of(plan)
-    prompts = [[1] * (1 + r % 3) for r in range(EXAMPLE_ROWS)]
-    registers = registers_of(plan, prompts, vocab, [dict.fromkeys(plan.params, 1.0)] * EXAMPLE_ROWS)
-    example = example_state(dict(views), room, plan.params) | registers
-    decision = decision_of(plan)
+    example, decision = example_state(plan, views), decision_of(plan)
     if decision is not None and bucket is None:
         bucket = bucket_of(example[decision], torch.ones(EXAMPLE_ROWS))
-    tracer = Tracer(example, vocab)
+    tracer = Tracer(example, next(iter(views.values())).vocab)
     with tracing.recording(tracer):
-        step = Step(tracer, vocab, plan.mirrored, bucket, frozenset(view for p in plan.stages for view in p.listens))
-        trace_phases(step, plan, tuple(views), eos)
+        KINDS[plan.kind].trace(tracer, plan, eos, bucket)
         graph = tracer.finish(tuple(example))
     again = partial(build, plan, views, eos=eos)
-    return StepGraph(graph, tuple(example), plan, room, eos, decision, cache(lambda other: again(bucket=other)))
+    return StepGraph(graph, tuple(example), plan, plan.room, eos, decision, cache(lambda other: again(bucket=other)))
 
 
-def room_of(plan: Plan) -> int:
-    """In-step nodes of the largest step: what stages draft and probe (``room``), then what they score once more at every site."""
-    nodes = sum(int(getattr(p.stage, "room", 0)) for p in plan.stages)
-    return nodes + (1 + nodes) * sum(int(getattr(p.stage, "room_a_site", 0)) for p in plan.stages)
-
-
-def registers_of(
-    plan: Plan, prompts: list[list[int]], vocab: int, params: Sequence[Mapping[str, float]] | None = None
-) -> State:
-    """The registers of a new batch: path states from each row's prompt and request parameters, and what stages carry."""
-    found: State = {}
-    for p in plan.stages:
-        if p.automaton:
-            stages = [p.stage] * len(prompts) if params is None else [p.at(values) for values in params]
-            starts = [stage.start(prompt, vocab) for stage, prompt in zip(stages, prompts, strict=True)]
-            found[f"reg:{p.name}"] = Register(batched(starts))
-        if p.has("registers"):
-            found |= {f"reg:{name}": Register(value) for name, value in p.stage.registers(len(prompts), vocab).items()}
-    return found
-
-
-def batched(values: list[Any]) -> Any:
-    """Rows of equal structure as one batch."""
-    return pytree.tree_map(lambda *leaf: torch.stack([torch.as_tensor(x) for x in leaf]), *values)
-
-
-def trace_phases(step: Step, plan: Plan, views: tuple[str, ...], eos: tuple[int, ...]) -> None:
-    tracer = step.tracer
-    for scorer in (p for p in plan.scorers if p.has("prepare")):
-        with tracer.stage_of(scorer.name, scorer.source):
-            scorer.stage.prepare(step, scorer.name)
-    if plan.drafter:
-        with tracer.stage_of(plan.drafter.name, plan.drafter.source):
-            step.draft = plan.drafter.stage.propose(step, plan.drafter.name)
-    for scorer in plan.scorers:
-        with tracer.stage_of(scorer.name, scorer.source):
-            step.scored = scorer.stage.score(step, scorer.name)
-    scored = step.scored
-    assert scored is not None
-    check_shared(step.draft, plan)
-    follow_paths(step, plan, scored)
-    scored.composed = composed(step, plan.accepted, scored)
-    with tracer.stage_of("cut"):
-        last, closed = cuts(step, plan, scored, eos)
-    with tracer.stage_of("accept"):
-        name = plan.acceptor.name if plan.acceptor else "accept"
-        rule = rule_of(plan.rule, step.draft)
-        where = dict(length=step.length, steps=step.steps, key=step.key, limit=step.limit, live=step.live)
-        commit = walk(scored.composed, step.draft, rule, stage=name, last=last, closed=closed, **where)
-    with tracer.stage_of("state"):
-        settle(step, plan, commit, scored, views, eos)
-
-
-def rule_of(name: str, draft: Draft | None) -> Rule:
-    """The acceptance rule of this name; `auto` is each row's own, by its draft's law."""
-    if name != AUTO_BY_ROW:
-        return RULES[name]
-    assert draft is not None and isinstance(draft.law, LawByRow)
-    return ByLaw(tuple(RULES[AUTO[law]] for law in draft.law.among), draft.law.which)
-
-
-def check_shared(draft: Draft | None, plan: Plan) -> None:
-    """What a drafter has a scorer do for it must be done in every row of every step: else its probes' answers would be stale, and
-    the layers above those that drafted would not have the text.
-    """
-    for how, shared in (("from probes in", draft and draft.probes), ("with the first layers of", draft and draft.begun)):
-        if draft and shared and shared.view not in [getattr(p.stage, "seat", None) for p in plan.scorers]:
-            scorers = " and ".join(p.name for p in plan.scorers)
-            raise PenstockError(
-                f"stage {draft.stage} drafts {how} the view {shared.view}, which no verifier scores in every step: not {scorers}",
-                fix="name the view that a verifier always scores in",
-            )
-
-
-def follow_paths(step: Step, plan: Plan, scored: Scored) -> None:
-    """Path state of every automaton at every site."""
-    for p in (p for p in plan.stages if p.automaton):
-        with step.tracer.stage_of(p.name, p.source, origin="lift"):
-            start = step.read(p.name)
-            step.path_states[p.name] = site_states(step, p, start, step.draft, scored)
-
-
-def site_states(step: Step, p: Placed, start: Any, draft: Draft | None, scored: Scored) -> Any:
-    if draft is None:
-        return widened(start, 1)
-    raw = scored.raw if getattr(p.stage, "raw_wanted", False) else None
-    bound = p.bound(step)
-    return along_paths(step.tracer.constant(bound.stage), start, draft.parent_site, draft.token, raw, **asking(bound))
-
-
-def composed(step: Step, order: tuple[Placed, ...], scored: Scored) -> Any:
-    """The acceptor's version of the logits."""
-    logits = scored.raw
-    for p in order:
-        with step.tracer.stage_of(p.name, p.source, origin="lift"):
-            if isinstance(p.stage, Composer):
-                logits = p.bound(step).whole.compose(step, logits, p.name)
-            elif not p.automaton or p.has("read"):
-                logits = transformed(step, p, logits, step.path_states.get(p.name))
-    return logits
-
-
-def cuts(step: Step, plan: Plan, scored: Scored, eos: tuple[int, ...]) -> tuple[Any, Any]:
-    """``(last, closed)`` by site: where the selected token closes the step, and which sites nothing is read below."""
-    last = closed = None
-    for p in (p for p in plan.stages if p.automaton):
-        state = step.path_states[p.name]
-        if p.has("cut"):
-            cut = lift(p.bound(step), "cut", state, scored.raw)
-            last = cut if last is None else last | cut
-        if p.has("end"):
-            ended = lift(p.bound(step), "end", state)
-            closed = ended if closed is None else closed | ended
-    if eos and step.draft is not None:
-        stop = reached_by(step.draft.token, eos)
-        closed = stop if closed is None else closed | stop
-    return last, closed
-
-
-def settle(step: Step, plan: Plan, commit: Commit, scored: Scored, views: tuple[str, ...], eos: tuple[int, ...]) -> None:
-    """Views keep the path, registers step past the last token, the sequence grows, ended rows get their status."""
-    for view in views:
-        keep(f"view:{view}", "seq", commit.node, commit.count)
-    ends = []
-    for p in (p for p in plan.stages if p.automaton):
-        before = at(step.path_states[p.name], commit.last_site)
-        raw = at(scored.raw, commit.last_site) if getattr(p.stage, "raw_wanted", False) else None
-        state = advanced(p.bound(step), before, commit.last_token, raw)
-        put(f"reg:{p.name}", state)
-        if p.has("end") and getattr(p.stage, "status", None) is not None:
-            ends.append((lift(p.bound(step), "end", state, lead=1), int(p.stage.status)))
-    for name, by_site in step.carried.items():
-        put(f"reg:{name}", at(by_site, commit.last_site))
-    for p in (p for p in plan.stages if p.has("learn")):
-        with step.tracer.stage_of(p.name, p.source):
-            p.stage.learn(step, commit, p.name)
-    append("seq", commit.token, commit.count, eos)
-    for ended, status in ends:
-        end_rows("seq", ended, status)
+def example_state(plan: Plan, views: Mapping[str, StandIn]) -> State:
+    """A small batch of rows of unequal prompts, over stand-ins, that steps are traced on."""
+    params = dict.fromkeys(plan.params, 1.0)
+    mask = next((view.mask for view in views.values() if view.mask is not None), 0)
+    prompts = [[1] * (1 + row % 3) for row in range(EXAMPLE_ROWS)]
+    canvases = [[mask, 0, mask, mask, mask][: 3 + row % 3] for row in range(EXAMPLE_ROWS)]
+    requests = [
+        Request(dict.fromkeys(views, prompt), 8, params=params, canvas=canvas if plan.kind == "canvas" else None)
+        for prompt, canvas in zip(prompts, canvases, strict=True)
+    ]
+    return new_state(plan, requests, views, range(EXAMPLE_ROWS), plan.room)

@@ -1,25 +1,20 @@
 """The step of a canvas: draft a chain of them, denoise all, verify, commit the static step after the last right one."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-import torch
-from torch import fx
-
-from penstock.ir import tracing
-from penstock.ir.canvas import new_canvas
+from penstock.ir.canvas import Canvas, new_canvas
 from penstock.ir.canvas_step import CanvasStep
 from penstock.ir.errors import PenstockError
-from penstock.ir.lift import Bound, lift
-from penstock.ir.ops.canvas import branches, by_branch, by_position, chain_verify, commit, gather_branch, worth_a_forward
+from penstock.ir.lift import lift
+from penstock.ir.ops.canvas import branches, chain_verify, commit, worth_a_forward
+from penstock.ir.ops.rows import at
 from penstock.ir.ports import CanvasDraft
 from penstock.ir.roles import SiteTransform
-from penstock.ir.rows import State
-from penstock.ir.standin import StandIn
-from penstock.ir.state import new_view
 from penstock.ir.trace import Tracer
-from penstock.ir.types import EXAMPLE_ROWS
-from penstock.passes.phases import only, placed, role_of
+from penstock.passes.begin import Beginning
+from penstock.passes.buckets import Bucket
+from penstock.passes.phases import only, placed
 from penstock.passes.plan import Placed, Plan
 
 PHASED = ("drafter", "denoiser", "transform", "unmasker")
@@ -27,7 +22,7 @@ PHASED = ("drafter", "denoiser", "transform", "unmasker")
 
 def is_canvas(stages: Iterable[Any]) -> bool:
     """Whether these stages decode a canvas: one of them denoises."""
-    return any(role_of(part) == "denoiser" for stage in stages for part in stage.parts())
+    return any(part.role == "denoiser" for stage in stages for part in stage.parts())
 
 
 def canvas_phases(stages: Sequence[Any]) -> Plan:
@@ -41,80 +36,58 @@ def canvas_phases(stages: Sequence[Any]) -> Plan:
         )
     for part in parts:
         refuse(part)
-    compose = tuple(p for p in parts if role_of(p.stage) == "transform" and not greedy(p))
-    notes = tuple(f"canvas: {p.name} is how an unmasker predicts anyway" for p in parts if greedy(p))
-    return Plan(parts, only(parts, "drafter"), (denoiser,), compose, compose, (), unmasker, "chain", notes)
-
-
-def greedy(part: Placed) -> bool:
-    """A temperature of 0: the argmax, which unmaskers take anyway; how sure they are is read before it."""
-    return bool(part.stage.kind == "transform.temperature" and part.stage.value == 0)
+    compose = tuple(p for p in parts if p.stage.role == "transform" and not p.stage.greedy)
+    notes = tuple(f"canvas: {p.name} is how an unmasker predicts anyway" for p in parts if p.stage.greedy)
+    return Plan(parts, only(parts, "drafter"), (denoiser,), compose, compose, (), unmasker, "chain", "canvas", notes)
 
 
 def refuse(part: Placed) -> None:
     """Raises PenstockError for a stage that means nothing on a canvas, or not yet."""
-    where = part.source or None
+    role, stages = part.stage.role, ", ".join(PHASED)
     if part.automaton:
-        raise PenstockError(
-            f"stage {part.name} follows a path, and a canvas is filled in any order",
-            where=where,
-            fix="leave it out, or decode left to right",
+        raise part.wrong(
+            " follows a path, and a canvas is filled in any order", fix="leave it out, or decode left to right"
         )
-    if role_of(part.stage) not in PHASED:
-        role = role_of(part.stage)
-        raise PenstockError(
-            f"stage {part.name} is a {role}, which has no phase in a step of a canvas",
-            where=where,
-            fix=f"stages of such a step are {', '.join(PHASED)}",
+    if role not in PHASED:
+        raise part.wrong(f" is a {role}, which has no phase in a step of a canvas", fix=f"stages of such a step are {stages}")
+    if part.stage.kind == "transform.temperature" and not part.stage.greedy:
+        raise part.wrong(
+            ": sampling on a canvas is lossless only with noise shared by drafts and steps, not there yet", fix="value: 0"
         )
-    if part.stage.kind == "transform.temperature" and not greedy(part):
-        raise PenstockError(
-            f"stage {part.name}: sampling on a canvas is lossless only with noise shared by drafts and steps, not there yet",
-            where=where,
-            fix="value: 0",
+    if role == "transform" and not isinstance(part.stage, SiteTransform):
+        raise part.wrong(" reads more than one position of a canvas at once", fix="leave it out")
+
+
+def begin_canvas(plan: Plan, rows: Beginning) -> Canvas:
+    """Canvases to fill, by default all mask. Raises PenstockError where the denoiser's model has no mask."""
+    (denoiser,) = plan.scorers
+    models = [rows.models[view] for view in denoiser.stage.views()]
+    mask = models[0].mask
+    if mask is None:
+        raise denoiser.wrong(
+            f" fills a canvas with {models[0].name}, whose tokenizer has no mask token",
+            fix="name a model that was trained as a masked diffusion model",
         )
-    if role_of(part.stage) == "transform" and not isinstance(part.stage, SiteTransform):
-        raise PenstockError(
-            f"stage {part.name} reads more than one position of a canvas at once", where=where, fix="leave it out"
-        )
+    canvases = [[mask] * r.limit if r.canvas is None else list(r.canvas) for r in rows.requests]
+    return new_canvas(canvases, mask, key=rows.key, block=denoiser.stage.block, params=rows.params)
 
 
-def example_canvas(views: Mapping[str, StandIn], vocab: int) -> State:
-    """A small batch of canvases of unequal length, partly given, over stand-ins."""
-    mask = vocab - 1
-    rows = [[mask, 0, mask, mask, mask][: 3 + row % 3] for row in range(EXAMPLE_ROWS)]
-    prompts = [[1] * (1 + row % 3) for row in range(EXAMPLE_ROWS)]
-    state: State = {"canvas": new_canvas(rows, mask, key=torch.arange(EXAMPLE_ROWS))}
-    for name, model in views.items():
-        state[f"view:{name}"] = new_view(model, prompts, 5)  # type: ignore[arg-type]
-    return state
-
-
-def canvas_graph(plan: Plan, views: Mapping[str, StandIn], eos: tuple[int, ...]) -> tuple[fx.Graph, tuple[str, ...]]:
-    """The step over stand-ins, and its handles in order."""
-    vocab = next(iter(views.values())).vocab
-    example = example_canvas(views, vocab)
-    tracer = Tracer(example, vocab)
-    with tracing.recording(tracer):
-        trace_canvas(CanvasStep(tracer, vocab), plan, eos)
-        return tracer.finish(tuple(example)), tuple(example)
-
-
-def trace_canvas(step: CanvasStep, plan: Plan, eos: tuple[int, ...]) -> None:
+def trace_canvas(tracer: Tracer, plan: Plan, eos: tuple[int, ...], bucket: Bucket | None) -> None:
     """Draft, denoise, compose, predict, verify, commit."""
-    denoiser, unmasker, traced = plan.scorers[-1], plan.acceptor, step.tracer
+    step = CanvasStep(tracer, tracer.vocab)
+    denoiser, unmasker, traced = plan.scorers[-1], plan.acceptor, tracer
     assert unmasker is not None
     draft = drafted(step, plan.drafter)
     with traced.stage_of(denoiser.name, denoiser.source):
-        logits = composed(step, plan, draft, denoiser.stage.denoise(step, draft, denoiser.name))
+        logits = composed(step, plan, denoiser.stage.denoise(step, draft, denoiser.name))
     with traced.stage_of(unmasker.name, unmasker.source):
         x0, conf = step.predict(unmasker.stage, logits)
         targets = step.unmask(unmasker.stage, draft.tokens, x0, conf)
     with traced.stage_of("accept"):
         accepted = chain_verify(draft.tokens, targets, draft.valid)
-        target, carried = gather_branch(targets, accepted), gather_branch((x0, conf), accepted)
+        target, carried = at(targets, accepted), at((x0, conf), accepted)
     with traced.stage_of("state"):
-        commit("canvas", target, carried, draft.tokens, accepted, eos)
+        commit("seq", target, carried, draft.tokens, accepted, eos)
 
 
 def drafted(step: CanvasStep, drafter: Placed | None) -> CanvasDraft:
@@ -127,9 +100,9 @@ def drafted(step: CanvasStep, drafter: Placed | None) -> CanvasDraft:
         return draft
 
 
-def composed(step: CanvasStep, plan: Plan, draft: CanvasDraft, logits: Any) -> Any:
+def composed(step: CanvasStep, plan: Plan, logits: Any) -> Any:
     """The logits ``[b,d,l,v]`` after every transform, each at every position of every branch."""
     for p in plan.accepted:
         with step.tracer.stage_of(p.name, p.source, origin="lift"):
-            logits = by_branch(lift(Bound(p.stage), "transform", by_position(logits)), draft.tokens)
+            logits = lift(p.bound(step), "transform", logits, lead=3)
     return logits

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-from penstock.ir.errors import PenstockError
 from penstock.ir.standin import StandIn
 from penstock.passes.plan import Plan
 
@@ -10,13 +9,12 @@ from penstock.passes.plan import Plan
 def check_capabilities(plan: Plan, views: Mapping[str, StandIn]) -> None:
     """Raises PenstockError naming the stage, the model and what is missing."""
     for p in plan.stages:
-        needs = frozenset(getattr(p.stage, "needs", ()))
-        used = {*(p.stage.views() if p.has("views") else ()), getattr(p.stage, "view", None)}
+        needs = p.stage.needs
+        used = {*p.stage.views(), getattr(p.stage, "view", None)}
         for view in sorted(view for view in used if view in views):
             missing = sorted(needs - views[view].capabilities)
             if missing:
-                raise PenstockError(
-                    f"stage {p.name} needs a model with {', '.join(missing)}, and {views[view].name} has none of it",
-                    where=p.source or None,
+                raise p.wrong(
+                    f" needs a model with {', '.join(missing)}, and {views[view].name} has none of it",
                     fix="use another model, or another stage",
                 )

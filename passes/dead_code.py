@@ -2,7 +2,6 @@
 
 from torch import fx
 
-from penstock.ir.op import Op
 from penstock.ir.region import Region
 
 
@@ -12,12 +11,7 @@ def dead_code(graph: fx.Graph) -> int:
     for node in reversed(list(graph.nodes)):
         if isinstance(node.target, Region):
             count += dead_code(node.target.graph)
-        if node.op in ("call_function", "call_method") and not node.users and not effectful(node):
+        if node.op in ("call_function", "call_method") and not node.users:
             graph.erase_node(node)
             count += 1
     return count
-
-
-def effectful(node: fx.Node) -> bool:
-    """Whether dropping the node would drop an effect outside the graph."""
-    return isinstance(node.target, Op) and node.target.category in ("host", "tap")

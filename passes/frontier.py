@@ -1,27 +1,19 @@
 """The step of a frontier: a search stage extends all hypotheses at once, each by its own path's transforms."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-import torch
-from torch import fx
-from torch.utils import _pytree as pytree
-
-from penstock.ir import tracing
-from penstock.ir.errors import PenstockError
-from penstock.ir.frontier import new_frontier
+from penstock.ir.frontier import Frontier, new_frontier
 from penstock.ir.lift import advanced
 from penstock.ir.ops.frontier import all_tokens, extend, extensions, spread, worth
 from penstock.ir.ops.rows import at_each
 from penstock.ir.ops.sequence import put
 from penstock.ir.roles import SiteTransform
-from penstock.ir.rows import State
-from penstock.ir.standin import StandIn
-from penstock.ir.state import Register, new_view
 from penstock.ir.step import Step, transformed
 from penstock.ir.trace import Tracer
-from penstock.ir.types import EXAMPLE_ROWS
-from penstock.passes.phases import only, placed, role_of
+from penstock.passes.begin import Beginning
+from penstock.passes.buckets import Bucket
+from penstock.passes.phases import only, placed
 from penstock.passes.plan import Placed, Plan
 
 
@@ -37,56 +29,33 @@ def frontier_phases(stages: Sequence[Any]) -> Plan:
     assert search is not None
     for part in parts:
         refuse(part, search)
-    compose = tuple(p for p in parts if role_of(p.stage) == "transform")
-    return Plan(parts, None, (search,), compose, compose)
+    compose = tuple(p for p in parts if p.stage.role == "transform")
+    return Plan(parts, None, (search,), compose, compose, kind="frontier")
 
 
 def refuse(part: Placed, search: Placed) -> None:
     """Raises PenstockError for a stage that means nothing on a frontier, or not yet."""
-    where = part.source or None
-    if role_of(part.stage) == "drafter":
-        raise PenstockError(
-            f"stage {part.name} drafts, and {search.name} decodes a frontier, whose one cache holds no hypothesis' own text",
-            where=where,
-            fix="leave it out",
+    if part.stage.role == "drafter":
+        raise part.wrong(
+            f" drafts, and {search.name} decodes a frontier, whose one cache holds no hypothesis' own text", fix="leave it out"
         )
-    follows = part.automaton and part.has("read") and not part.has("end") and not getattr(part.stage, "raw_wanted", False)
+    follows = part.automaton and part.has("read") and not part.has("end") and not part.stage.raw_wanted
     if part is not search and not follows and not isinstance(part.stage, SiteTransform):
-        raise PenstockError(
-            f"stage {part.name} has no place in a step of {search.name}, which decodes a frontier",
-            where=where,
+        raise part.wrong(
+            f" has no place in a step of {search.name}, which decodes a frontier",
             fix="beside the search stand only transforms: of single sites, or along paths without an end of their own",
         )
 
 
-def frontier_state(plan: Plan, prompts: Mapping[str, Sequence[Sequence[int]]], models: Mapping[str, Any], limit: Any) -> State:
-    """New groups on prompts by view; path states by hypothesis."""
+def begin_frontier(plan: Plan, rows: Beginning) -> Frontier:
+    """Groups of empty texts."""
     (search,) = plan.scorers
-    rows, room, width = [list(p) for p in next(iter(prompts.values()))], int(torch.as_tensor(limit).max()) + 1, search.stage.width
-    state: State = {"seq": new_frontier(len(rows), width, room, key=torch.arange(len(rows)), limit=limit)}
-    for name, model in models.items():
-        state[f"view:{name}"] = new_view(model, [list(p) for p in prompts[name]], room)
-    vocab = next(iter(models.values())).vocab
-    for p in (p for p in plan.accepted if p.automaton):
-        each = [p.stage.start(prompt, vocab) for prompt in rows for _ in range(width)]
-        values = pytree.tree_map(lambda *leaf: torch.stack(leaf).view(-1, width, *leaf[0].shape), *each)
-        state[f"reg:{p.name}"] = Register(values)
-    return state
+    return new_frontier(len(rows.key), search.stage.width, rows.room, key=rows.key, limit=rows.limit, params=rows.params)
 
 
-def frontier_graph(plan: Plan, views: Mapping[str, StandIn], eos: tuple[int, ...]) -> tuple[fx.Graph, tuple[str, ...]]:
-    """The step over stand-ins, and its handles in order."""
-    prompts = {name: [[1] * (1 + row % 3) for row in range(EXAMPLE_ROWS)] for name in views}
-    example = frontier_state(plan, prompts, views, 8)
-    tracer = Tracer(example, next(iter(views.values())).vocab)
-    with tracing.recording(tracer):
-        trace_frontier(Step(tracer, tracer.vocab), plan, eos)
-        return tracer.finish(tuple(example)), tuple(example)
-
-
-def trace_frontier(step: Step, plan: Plan, eos: tuple[int, ...]) -> None:
+def trace_frontier(tracer: Tracer, plan: Plan, eos: tuple[int, ...], bucket: Bucket | None) -> None:
     """Propose, compose by hypothesis, extend and prune, then let the search prepare its views."""
-    (search,) = plan.scorers
+    step, (search,) = Step(tracer, tracer.vocab), plan.scorers
     traced, width = step.tracer, search.stage.width
     with traced.stage_of(search.name, search.source):
         token, log_f = search.stage.extend_group(step, search.name)

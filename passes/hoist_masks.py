@@ -9,10 +9,10 @@ from penstock.passes.plan import Placed, Plan
 def hoist_masks(plan: Plan) -> Plan:
     """``shrink >> mask`` is accepted as ``mask >> shrink``; the order of masks among themselves stays."""
     order = list(plan.accepted)
-    shrinking = next((i for i, p in enumerate(order) if getattr(p.stage, "shrinks", False)), None)
+    shrinking = next((i for i, p in enumerate(order) if p.stage.shrinks), None)
     if shrinking is None:
         return plan
-    late = [p for p in order[shrinking:] if getattr(p.stage, "hard_mask", False)]
+    late = [p for p in order[shrinking:] if p.stage.hard_mask]
     if not late:
         return plan
     rest = [p for p in order if p not in late]

@@ -8,13 +8,8 @@ from penstock.ir.errors import PenstockError
 from penstock.passes.plan import Placed, Plan
 
 COMPOSING = ("transform", "gate")
-PHASED = ("drafter", "scorer", *COMPOSING, "acceptor", "learner")
+PHASED = ("drafter", "scorer", *COMPOSING, "acceptor", "learner", "tap")
 """The roles that a step has a phase for; the others stand in fields of stages, in views, or around a pipeline."""
-
-
-def role_of(stage: Any) -> str:
-    """A stage's role by name."""
-    return str(getattr(stage.role, "value", stage.role))
 
 
 def placed(stages: Sequence[Any]) -> tuple[Placed, ...]:
@@ -34,35 +29,33 @@ def phases(stages: Sequence[Any]) -> Plan:
     only(parts, "scorer")
     drafter = only(parts, "drafter")
     acceptor = only(parts, "acceptor")
-    scorers = tuple(p for p in parts if role_of(p.stage) == "scorer")
+    scorers = tuple(p for p in parts if p.stage.role == "scorer")
     if not scorers:
         raise PenstockError("a pipeline needs a verifier", fix="add `verifier.model: {model: ...}`")
     first = parts.index(scorers[0])
     for part in parts[:first]:
-        if role_of(part.stage) in COMPOSING:
-            raise PenstockError(
-                f"stage {part.name} reads Scored, which nothing before it gives; the first to give it is {scorers[0].name}",
-                where=part.source or None,
+        if part.stage.role in COMPOSING:
+            raise part.wrong(
+                f" reads Scored, which nothing before it gives; the first to give it is {scorers[0].name}",
                 fix=f"write {part.name} after {scorers[0].name}",
             )
-    compose = tuple(p for p in parts if role_of(p.stage) in COMPOSING)
+    compose = tuple(p for p in parts if p.stage.role in COMPOSING)
     return Plan(parts, drafter, scorers, compose, compose, (), acceptor)
 
 
 def refuse_unphased(parts: Sequence[Placed]) -> None:
     """No stage is dropped in silence."""
     for part in parts:
-        if role_of(part.stage) not in PHASED:
-            raise PenstockError(
-                f"stage {part.name} is a {role_of(part.stage)}, which has no phase in a step of a sequence",
-                where=part.source or None,
+        if part.stage.role not in PHASED:
+            raise part.wrong(
+                f" is a {part.stage.role}, which has no phase in a step of a sequence",
                 fix=f"stages of a step are {', '.join(PHASED)}",
             )
 
 
 def only(parts: Sequence[Placed], role: str) -> Placed | None:
     """The one stage of a role, or none; two are an error naming both."""
-    found = [p for p in parts if role_of(p.stage) == role]
+    found = [p for p in parts if p.stage.role == role]
     if len(found) > 1:
         raise PenstockError(
             f"stages {found[0].name} and {found[1].name} are both {role}s of one step",

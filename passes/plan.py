@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
+from penstock.ir.errors import PenstockError
 from penstock.ir.lift import Bound, with_values
 from penstock.ir.roles import Automaton, SiteTransform
 
@@ -23,10 +24,9 @@ class Placed:
     def source(self) -> str:
         return str(getattr(self.stage, "source", None) or "")
 
-    @property
-    def listens(self) -> tuple[str, ...]:
-        """The views whose hidden states it wants of the scorer."""
-        return tuple(getattr(self.stage, "listens", ()))
+    def wrong(self, what: str, *, fix: str) -> PenstockError:
+        """The error that this stage is: ``what`` continues its name."""
+        return PenstockError(f"stage {self.name}{what}", where=self.source or None, fix=fix)
 
     def has(self, method: str) -> bool:
         return hasattr(self.stage, method)
@@ -50,7 +50,7 @@ class Placed:
         """Whether a drafter can apply it: it shapes single sites, and needs no raw logits of the target."""
         stage = self.stage
         if self.automaton:
-            return self.has("read") and not getattr(stage, "raw_wanted", False)
+            return self.has("read") and not stage.raw_wanted
         return isinstance(stage, SiteTransform)
 
 
@@ -68,13 +68,22 @@ class Plan:
     mirrored: tuple[Placed, ...] = ()
     acceptor: Placed | None = None
     rule: str = "auto"
+    kind: Literal["sequence", "canvas", "frontier"] = "sequence"
+    """What rows of it are."""
     notes: tuple[str, ...] = ()
 
     @property
     def drafting(self) -> frozenset[str]:
         """The views that only the drafter reads: what it does in them is not the reference's work."""
-        users = [(p, view) for p in self.stages if p.has("views") for view in p.stage.views()]
+        users = [(p, view) for p in self.stages for view in p.stage.views()]
         return frozenset(view for p, view in users if p is self.drafter) - {view for p, view in users if p is not self.drafter}
+
+    @property
+    def room(self) -> int:
+        """In-step nodes of the largest step: what stages draft and probe, then what they score once more at every site."""
+        nodes: int = sum(p.stage.room for p in self.stages)
+        more: int = sum(p.stage.room_a_site for p in self.stages)
+        return nodes + (1 + nodes) * more
 
     @property
     def params(self) -> tuple[str, ...]:

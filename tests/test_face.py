@@ -9,7 +9,7 @@ from penstock.backends.runtime.runner import Decoder, Request, fork, read, take
 from penstock.backends.runtime.table import TableModel
 from penstock.dsl.param import param
 from penstock.dsl.pipeline import Pipeline, View
-from penstock.face import certify, compile, explain, run, traced
+from penstock.face import certify, compile, explain, run
 from penstock.ir.errors import PenstockError
 from penstock.library import (
     Ambedkar,
@@ -23,6 +23,7 @@ from penstock.library import (
     TopP,
     ToyGrammar,
 )
+from penstock.traced import traced
 
 MODELS = {"t": "table:7:1:2", "d": "table:7:2"}
 CHAIN = (ModelDrafter(model="d", length=3), ModelVerifier(model="t"))

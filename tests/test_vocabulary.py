@@ -18,6 +18,7 @@ from penstock.library import (
     Temperature,
     TopK,
     TopKTree,
+    ToyGrammar,
 )
 from penstock.library.zoo import tokenizer_path
 
@@ -28,6 +29,7 @@ BEYOND = {
     "marker: there is no token 9": (HiddenThought(model="t", helper="d", marker=9),),
     "exempt: there is no token 8": (VERIFIER, Ambedkar(model="d", view="x", exempt=(8,))),
     "candidates: there is no token 7": (PromptTokens(view="t", distances=1, candidates=((7,),)), VERIFIER),
+    "table: row 0 has 6 entries, not one a token": (VERIFIER, ToyGrammar.over(6)),
     "branching: asks for 8 different tokens": (TopKTree(model="d", branching=(2, 8)), VERIFIER),
 }
 
@@ -74,3 +76,5 @@ def test_a_hub_model_stands_beside_a_local_one(padded):
     stages = (ModelDrafter(model="d", length=2), ModelVerifier(model="t"), Temperature(value=2.0))
     check(Pipeline(models={"t": "hf:some/model", "d": "zoo:drafter-small"}, stages=stages))
     check(Pipeline(models={"t": "hf:some/model", "d": "hf:some/other"}, stages=stages))
+    check(Pipeline(models={"t": "hf:some/model", "d": "hf:some/other"}, stages=(HiddenThought(model="t", helper="d", marker=1),)))
+    check(Pipeline(models={"t": "hf:some/model", "d": "zoo:target"}, stages=(HiddenThought(model="t", helper="d", marker=1),)))

@@ -21,10 +21,6 @@ def join_columns(*parts: Columns) -> Columns:
     return [column for part in parts for column in part]
 
 
-def repeated_numbers(values: Numbers, each: int) -> Numbers:
-    return [[x for x in row for _ in range(each)] for row in values]
-
-
 def repeated_columns(values: Columns, each: int) -> Columns:
     return [column for column in values for _ in range(each)]
 
@@ -33,8 +29,14 @@ def last_columns(values: Numbers, count: int) -> Numbers:
     return [row[-count:] for row in values]
 
 
-def tip_parents(token: Numbers, sites: tuple[int, ...]) -> Numbers:
-    return [list(sites) for _ in token]
+def in_every_row(like: Numbers, values: tuple[int, ...]) -> Numbers:
+    return same_rows(values, len(like))
+
+
+@lru_cache(maxsize=256)
+def same_rows(values: tuple[int, ...], rows: int) -> list[list[int]]:
+    """Made once: nobody changes numbers in place."""
+    return [list(values)] * rows
 
 
 def tip_row(q: Columns, tip: int) -> Tensor:
@@ -54,21 +56,6 @@ def at_each(values: Tensor, index: Numbers) -> Tensor:
     places = [b * sites + max(i, 0) for b, row in enumerate(index) for i in row]
     picked = values.flatten(0, 1).index_select(0, from_numbers(places, np.int64))
     return picked.view(len(index), -1, *values.shape[2:])
-
-
-def own_sites(token: Numbers, parents: tuple[int, ...]) -> tuple[Numbers, Numbers, Numbers]:
-    return constant_sites(parents, len(token))
-
-
-@lru_cache(maxsize=64)
-def constant_sites(parents: tuple[int, ...], rows: int) -> tuple[list[list[int]], list[list[int]], list[list[int]]]:
-    """`own_sites`, made once: nobody changes numbers in place."""
-    ranks = [parents[:i].count(parent) for i, parent in enumerate(parents)]
-    return [[parent + 1 for parent in parents]] * rows, [list(range(1, len(parents) + 1))] * rows, [ranks] * rows
-
-
-def every(token: Numbers) -> Numbers:
-    return [[True] * len(token[0])] * len(token)
 
 
 def reached_by(token: Numbers, ids: tuple[int, ...]) -> Numbers:

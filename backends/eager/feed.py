@@ -57,10 +57,12 @@ def window(before: Shape, new: Shape, text: int, reach: int) -> Window:
     return Window(visible, place, None if straight else depth, torch.arange(-text, reach + len(parents)))
 
 
-def feed_of(ids: list[list[int]], before: Shape, new: Shape, text: int, lengths: list[int], live: list[bool], slots: int) -> Feed:
+def feed_of(
+    ids: list[list[int]], before: Shape, new: Shape, text: int, lengths: list[int], live: list[bool], whole: bool, slots: int
+) -> Feed:
     """The columns of one call: at most ``text`` of a row's text, right-aligned, then new nodes of constant topology.
 
-    A row that idles has none, whatever its ``ids``.
+    A row that idles has none, whatever its ``ids``; ``whole``: no row idles.
     """
     shape = window(before, new, text, slots)
     extent = min(-(-(max(lengths) + len(before) + len(new)) // BUCKET) * BUCKET, slots)
@@ -68,7 +70,7 @@ def feed_of(ids: list[list[int]], before: Shape, new: Shape, text: int, lengths:
     positions = placed if shape.depth is None else torch.from_numpy(np.add.outer(lengths, shape.depth))
     visible = shifted(shape.visible, [slots - n for n in lengths], extent)
     feed = Feed(placed, placed, positions, visible)
-    if not all(live) or text and min(map(len, ids)) < len(shape.place):
+    if not whole or text and min(map(len, ids)) < len(shape.place):
         ids = with_voids(feed, ids, live, slots)
     feed.ids = from_numbers(ids, np.int64)
     return feed

@@ -1,5 +1,6 @@
 """`forward` on the host: what it does not know by table it leaves to the meaning."""
 
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -35,19 +36,18 @@ def forward(
             view, seq, None if tokens is None else from_numbers(tokens, np.int64), parents, root=root, embeds=embeds,
             use_embed=use_embed, layers=layers, hidden=hidden, want_hidden=want_hidden, live=from_numbers(live, np.bool_),
         )  # fmt: skip
-    lengths = [p + s for p, s in zip(view.prefix_length.tolist(), seq.length.tolist(), strict=True)]
+    lengths, whole = list(map(add, view.prefix_length.tolist(), seq.length.tolist())), all(live)
     if again:
         feed, text = once_more(view, hidden, root, lengths, live), int(root)
     else:
         ids, text = with_text(view, seq, tokens, lengths, live) if root else (tokens, 0)
-        feed = feed_of(ids, view.parents, parents, text, lengths, live, view.cache.slots)  # type: ignore[arg-type]
+        feed = feed_of(ids, view.parents, parents, text, lengths, live, whole, view.cache.slots)  # type: ignore[arg-type]
         if embeds is not None and use_embed is not None:
             feed.embeds, feed.use_embed = behind(text, embeds), behind(text, use_embed)
     feed.layers, feed.want_hidden = layers, want_hidden
     out = view.model.forward(view.cache, feed)
-    held = view.forwards.numpy()
-    held += view.share(layers) if all(live) else np.array(live) * view.share(layers)
-    count_fed(view, () if again else parents, lengths if root else None, live)
+    share = 1.0 if layers is None else view.share(layers)
+    count_fed(view, () if again else parents, lengths if root else None, live, whole, share)
     gap = max(text - 1, 0)
     return view, out.logits[:, gap:] if gap else out.logits, tuple([h[:, gap:] for h in out.hidden]) if out.hidden else ()
 
@@ -57,14 +57,23 @@ def behind(text: int, nodes: Tensor) -> Tensor:
     return torch.cat([nodes.new_zeros(len(nodes), text, *nodes.shape[2:]), nodes], 1)
 
 
-def count_fed(view: View, parents: tuple[int, ...], lengths: list[int] | None, live: list[bool]) -> None:
-    """What the view has in its slots now: the text of live rows where it was fed, and more nodes."""
+def count_fed(
+    view: View, parents: tuple[int, ...], lengths: list[int] | None, live: list[bool], whole: bool, share: float
+) -> None:
+    """What the view has in its slots now, the text of live rows where it was fed, and more nodes; and what it cost."""
     if parents:
         view.parents += parents  # type: ignore[operator]
-        increase(view.fed, [len(parents) * on for on in live])
+    if whole:
+        view.spent += share
+        if parents:
+            increase(view.fed, [len(parents)] * len(live))
+        if lengths:
+            write(view.cached, lengths)
+        return
+    view.forwards += from_numbers(live, np.float64) * share
+    increase(view.fed, [len(parents) * on for on in live])
     if lengths:
-        kept = lengths if all(live) else view.cached.tolist()
-        write(view.cached, [n if on else c for n, c, on in zip(lengths, kept, live, strict=True)])
+        write(view.cached, [n if on else c for n, c, on in zip(lengths, view.cached.tolist(), live, strict=True)])
 
 
 def once_more(view: View, hidden: Any, root: bool, lengths: list[int], live: list[bool]) -> Feed:
@@ -72,7 +81,7 @@ def once_more(view: View, hidden: Any, root: bool, lengths: list[int], live: lis
     first = len(view.parents) - (hidden.shape[1] - root)
     before, nodes = view.parents[:first], view.parents[first:]
     ids = [[0] * hidden.shape[1] for _ in live]
-    feed = feed_of(ids, before, nodes, int(root), lengths, live, view.cache.slots)  # type: ignore[arg-type]
+    feed = feed_of(ids, before, nodes, int(root), lengths, live, all(live), view.cache.slots)  # type: ignore[arg-type]
     feed.hidden = hidden
     return feed
 

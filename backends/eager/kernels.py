@@ -5,7 +5,7 @@ from functools import partial
 from penstock.backends.eager import bookkeeping, forward, race, shaping, state
 from penstock.backends.eager.generate import Kernels, RegionKernels
 from penstock.backends.eager.places import kernel
-from penstock.backends.eager.rules import COINS, RULES
+from penstock.backends.eager.rules import RULES
 from penstock.backends.eager.walk import walk
 from penstock.ir import draft
 from penstock.ir.ops import forward as forwards, logits, random, rows, sequence, tree
@@ -23,13 +23,11 @@ KERNELS: Kernels = {
     logits.repetition_penalty: (kernel(shaping.repetition_penalty),),
     logits.top_ids: (kernel(race.top_ids),),
     draft.stacked: (kernel(bookkeeping.stacked),),
-    draft.repeated: (kernel(bookkeeping.repeated_numbers), kernel(bookkeeping.repeated_columns)),
+    draft.repeated: (kernel(bookkeeping.repeated_columns),),
     draft.last_columns: (kernel(bookkeeping.last_columns),),
-    draft.tip_parents: (kernel(bookkeeping.tip_parents),),
     draft.canonical_tip: (kernel(bookkeeping.canonical_tip),),
-    draft.own_sites: (kernel(bookkeeping.own_sites),),
-    draft.every: (kernel(bookkeeping.every),),
     rows.join: (kernel(bookkeeping.join_numbers), kernel(bookkeeping.join_columns)),
+    rows.in_every_row: (kernel(bookkeeping.in_every_row),),
     rows.at_each: (kernel(bookkeeping.at_each),),
     tree.sites: (kernel(bookkeeping.sites),),
     tree.reached_by: (kernel(bookkeeping.reached_by),),
@@ -37,4 +35,4 @@ KERNELS: Kernels = {
 }
 """By op, the first kernel that fits a call's types."""
 
-REGIONS: RegionKernels = {"walk": partial(walk, rules=RULES, coins=COINS)}
+REGIONS: RegionKernels = {"walk": partial(walk, rules=RULES)}

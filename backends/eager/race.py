@@ -7,19 +7,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from penstock.backends.eager.places import Numbers, array
 from penstock.ir.errors import PenstockError
-from penstock.ir.noise import FIRST, MASK32, SECOND, address, token_words
+from penstock.ir.noise import MASK32, address, negated, token_words
 from penstock.ir.ops.logits import top_ids as top_ids_op
 
 CACHED = 1 << 16
 """The most exponentials that are made at once."""
-FIFTEEN, THIRTEEN, SIXTEEN, ONE = (np.uint32(n) for n in (15, 13, 16, 1))
-STIR_FIRST, STIR_SECOND = np.uint32(FIRST), np.uint32(SECOND)
-HALF, SCALE, LEAST = (np.float32(x) for x in (0.5, -(2.0**-31), 2.0**-24 - 1))
 
 
 def race(weights: Tensor, key: Numbers, stage: str, purpose: str, at: Numbers, *, live: Numbers) -> Numbers:
@@ -29,8 +25,8 @@ def race(weights: Tensor, key: Numbers, stage: str, purpose: str, at: Numbers, *
     drawn, held = [0] * len(live), array(weights)
     for b, token in zip(rows, winners(weights if len(rows) == len(live) else weights[rows], words), strict=True):
         if not held[b, token] > 0:  # NaN too
-            what = f"stage {stage}: row {b} has nothing to draw from"
-            raise PenstockError(what, fix="check this model's weights and precision")
+            what = f"stage {stage}: row {b} has nothing to draw from: its logits are no numbers, or all forbidden"
+            raise PenstockError(what, fix="check its model's weights and precision, and the transforms that it mirrors")
         drawn[b] = token
     return drawn
 
@@ -60,23 +56,6 @@ def least(noise: Tensor, weights: Tensor) -> Any:
 def halved(word: int) -> tuple[int, int]:
     """The low and the high 32 bits of an address."""
     return word & MASK32, word >> 32
-
-
-def negated(tokens: NDArray[np.uint32], low: Any, high: Any) -> Tensor:
-    """The exponentials of addresses and token words ``[v]``, their sign changed: float32 ``[v]``, or ``[n,v]`` for columns."""
-    x = tokens ^ low
-    x ^= x >> FIFTEEN
-    x *= STIR_FIRST
-    x ^= high
-    x ^= x >> THIRTEEN
-    x *= STIR_SECOND
-    x ^= x >> SIXTEEN
-    x >>= ONE
-    uniform = x.view(np.int32).astype(np.float32)
-    uniform += HALF
-    uniform *= SCALE
-    np.maximum(uniform, LEAST, out=uniform)
-    return torch.from_numpy(uniform).log1p_()  # torch's, for the very bits of the meaning; numpy's differ by machine
 
 
 def largest(logits: Tensor, tip: int) -> Numbers:

@@ -104,4 +104,3 @@ def by_law(walk: Walk, b: int, d: int, site: int, kids: list[int]) -> int:
 
 
 RULES: dict[str, Choose] = {"greedy": greedy, "kseq": kseq, "match": match, "recursive": recursive, "by_law": by_law}
-COINS = frozenset({"kseq", "recursive", "by_law"})

@@ -18,7 +18,7 @@ def constant(value: float, dtype: torch.dtype) -> Tensor:
 
 
 def scale(logits: Tensor, temperature: float | Tensor) -> Tensor:
-    if isinstance(temperature, Tensor) or not temperature:
+    if isinstance(temperature, Tensor) or temperature < meaning.COLDEST:
         return meaning.scale.meaning(logits, temperature)  # type: ignore[no-any-return]
     return logits / constant(temperature, logits.dtype)
 

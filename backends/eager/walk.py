@@ -37,6 +37,7 @@ class Walk:
     q: Columns = None
     law: Numbers = None
     stage: str = ""
+    source: str = ""
     among: tuple[str, ...] = ()
 
     def row(self, b: int, choose: "Choose") -> tuple[list[int], list[int]]:
@@ -88,28 +89,30 @@ class Walk:
     def unsupported(self, row: int, site: int) -> PenstockError:
         """The error of a row that nothing can be drawn for: the user's to know."""
         what, fix = f"row {row} has no support: no token is allowed", "loosen the masks before it"
-        if bool(self.composed(row, site).isnan().any()):
-            what, fix = f"the logits of row {row} are NaN", "check the model's weights and precision"
-        return PenstockError(f"stage {self.stage}: {what}", fix=fix)
+        logits = self.composed(row, site)
+        if bool(logits.isnan().any() | logits.isposinf().any()):
+            what = f"the logits of row {row} are {'NaN' if bool(logits.isnan().any()) else 'infinite'}"
+            fix = "check the model's weights and precision, and the transforms after it"
+        return PenstockError(f"stage {self.stage}: {what}", where=self.source or None, fix=fix)
 
 
 Choose = Callable[[Walk, int, int, int, list[int]], int]
 """The token a rule selects: of row b, at depth d, at a site, with these children."""
 
 
-def walk(region: Region, rules: dict[str, Choose], coins: frozenset[str]) -> Kernel:
+def walk(region: Region, rules: dict[str, Choose]) -> Kernel:
     """The kernel for one walk region; a rule that throws no coins reads neither what was drawn from nor in which order."""
     stage, times, rule = region.data["stage"], region.data["times"], region.data["rule"]
-    name = "greedy" if region.data.get("greedy") else rule.name
-    among = tuple(each.name for each in getattr(rule, "among", ()))
+    greedy, among = region.data.get("greedy", False), tuple(each.name for each in getattr(rule, "among", ()))
+    choose, coins = rules["greedy" if greedy else rule.name], rule.tests_children and not greedy
 
     def run(**given: Any) -> tuple[list[Any], ...]:
-        read = Walk(stage=stage, among=among, **given)
-        paths = [read.row(b, rules[name]) if on else ([], []) for b, on in enumerate(read.live)]
+        read = Walk(stage=stage, source=region.data["source"], among=among, **given)
+        paths = [read.row(b, choose) if on else ([], []) for b, on in enumerate(read.live)]
         return packed(paths, times)
 
     made = kernel(Walk)
-    takes = {n: place for n, place in made.takes.items() if name in coins or n not in ("q", "rank")}
+    takes = {n: place for n, place in made.takes.items() if coins or n not in ("q", "rank")}
     return replace(made, run=run, takes=takes, gives=("numbers",) * 5)
 
 

@@ -2,16 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-import torch
-
+from penstock.backends.enumerate.fill import fill_law, fill_text
 from penstock.backends.enumerate.law import Enumerated, Law, enumerate_law, total_variation
 from penstock.backends.enumerate.oracle import TextModels, text_law
-from penstock.backends.runtime.table import TableModel
 from penstock.ir.errors import PenstockError
+from penstock.ir.runner import Request
 from penstock.ir.standin import StandIn
-from penstock.ir.state import new_sequence, new_view
-from penstock.passes.build import StepGraph, build, registers_of
+from penstock.passes.build import StepGraph, build
+from penstock.passes.kinds import new_state
 from penstock.passes.plan import Plan
 
 TOLERANCE = 1e-9
@@ -19,9 +19,12 @@ TOLERANCE = 1e-9
 
 @dataclass(frozen=True)
 class Small:
-    """The small world a pipeline is certified in: table models by view, prompts by view (row 0 is enumerated, the rest raced)."""
+    """The small world a pipeline is certified in: table models by view, prompts by view (row 0 is enumerated, the rest raced).
 
-    models: Mapping[str, TableModel]
+    On a canvas nothing is drawn, and every row counts.
+    """
+
+    models: Mapping[str, Any]
     prompts: Mapping[str, Sequence[Sequence[int]]]
     eos: tuple[int, ...] = ()
     limit: int = 3
@@ -57,39 +60,46 @@ class Certificate:
             f"{self.against_text:.2e} to the text oracle",
             f"{len(self.found.law)} texts, at most {self.found.worlds} worlds at once, {self.found.steps} steps, "
             f"{self.found.columns} forward columns checked against one from scratch",
-            f"exercised: {len(self.found.coverage) - len(self.not_exercised)} of {len(self.found.coverage)} kinds of draw",
+            f"exercised: {len(self.found.coverage) - len(self.not_exercised)} of {len(self.found.coverage)} kinds of draw"
+            if self.found.coverage
+            else "nothing is drawn: every row has one text",
         ]
         return "\n".join(lines + [f"not exercised: {label}" for label in self.not_exercised])
 
 
 def step_of(plan: Plan, small: Small) -> StepGraph:
     """A plan's step over the small world's models."""
-    facts = {v: StandIn(m.name, m.vocab, m.width, m.layers, m.capabilities) for v, m in small.models.items()}
-    wanted = {view for p in plan.stages if p.has("views") for view in p.stage.views()} or set(facts)
+    facts = {v: StandIn(m.name, m.vocab, m.width, m.layers, m.capabilities, m.mask) for v, m in small.models.items()}
+    wanted = {view for p in plan.stages for view in p.stage.views()} or set(facts)
     return build(plan, {v: f for v, f in facts.items() if v in wanted}, eos=small.eos)
+
+
+def requests_of(plan: Plan, small: Small) -> list[Request]:
+    """One request a row; of canvases, which differ in length, all but the first few have a token given."""
+    rows = [{view: prompts[row] for view, prompts in small.prompts.items()} for row in range(small.rows)]
+    if plan.kind != "canvas":
+        return [Request(prompts, small.limit) for prompts in rows]
+    mask = next(model.mask for model in small.models.values())
+    canvases = [[mask] * (small.limit + row // 4 % 2) for row in range(small.rows)]
+    for row, canvas in enumerate(canvases[4:], 4):
+        canvas[row % len(canvas)] = row % mask
+    return [Request(prompts, len(canvas), canvas=canvas) for prompts, canvas in zip(rows, canvases, strict=True)]
 
 
 def law_of(plan: Plan, small: Small) -> Enumerated:
     """The law of a plan in a small world."""
-    step, rows = step_of(plan, small), small.rows
-    if "seq" not in step.handles:
-        raise PenstockError(
-            "a step on a canvas draws nothing: there is no distribution to enumerate",
-            fix="compare its tokens with the reference's",
-        )
-    room = small.limit + step.nodes + 1
-    state = {"seq": new_sequence(rows, room, key=torch.arange(rows) + 7, limit=small.limit)}
-    for name in (h for h in step.handles if h.startswith("view:")):
-        view = name.removeprefix("view:")
-        state[name] = new_view(small.models[view], [list(p) for p in small.prompts[view]], room)  # type: ignore[assignment]
-    first = next(iter(small.prompts))
-    vocab = next(iter(small.models.values())).vocab
-    state |= registers_of(plan, [list(p) for p in small.prompts[first]], vocab)  # type: ignore[arg-type]
-    return enumerate_law(step, state, group=rows)  # type: ignore[arg-type]
+    step = step_of(plan, small)
+    if plan.kind == "frontier":
+        raise PenstockError("a search draws nothing: there is no distribution", fix="compare its texts with an oracle's")
+    models = {view: model for view, model in small.models.items() if f"view:{view}" in step.handles}
+    state = new_state(plan, requests_of(plan, small), models, range(7, 7 + small.rows), step.nodes)
+    return fill_law(step, state) if plan.kind == "canvas" else enumerate_law(step, state, group=small.rows)
 
 
 def oracle_of(plan: Plan, small: Small) -> Law:
     """The text oracle's law of the reference."""
+    if plan.kind == "canvas":
+        return fill_text(plan, next(iter(small.models.values())), requests_of(plan, small))
     texts = TextModels(small.models, {view: prompts[0] for view, prompts in small.prompts.items()})
     return text_law(plan, texts, eos=small.eos, limit=small.limit)
 

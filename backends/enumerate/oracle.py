@@ -57,7 +57,7 @@ def text_law(plan: Plan, texts: TextModels, *, eos: Sequence[int] = (), limit: i
 
 def ended(automata: Mapping[str, Any], states: Mapping[str, Any]) -> bool:
     """Whether an automaton that ends rows is at an end."""
-    ending = (p for p in automata.values() if p.has("end") and getattr(p.stage, "status", None) is not None)
+    ending = (p for p in automata.values() if p.has("end") and p.stage.status is not None)
     return any(bool(p.stage.end(states[p.name])) for p in ending)
 
 

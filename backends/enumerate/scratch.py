@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from penstock.ir.canvas import Canvas
 from penstock.ir.host import Feed
 from penstock.ir.ops.forward import input_vectors, text_ids
 from penstock.ir.ops.tree import ancestors
@@ -29,6 +30,9 @@ class ForwardCheck:
         if len(value) == 1:  # a view caught up: what is read from it later tells
             return
         view, seq, logits = value[0], args[1], value[1]
+        if isinstance(seq, Canvas):
+            self.canvases(view, seq, args[2], args[3] & kwargs["live"][:, None], logits)
+            return
         rows = kwargs["live"].nonzero()[:, 0]
         if view.trail is None or not len(rows):
             return
@@ -46,6 +50,17 @@ class ForwardCheck:
             if not float(error.max()) <= self.tolerance:
                 which = "the root" if node < 0 else f"node {node}"
                 raise WrongForward(f"{view.model.name}: at {which} a forward is {float(error.max()):.3g} from one from scratch")
+
+    def canvases(self, view: View, seq: Canvas, tokens: Tensor, wanted: Tensor, logits: Tensor) -> None:
+        """Every branch that was denoised, alone and whole."""
+        for row, branch in wanted.nonzero().tolist():
+            prompt, size = view.prefix[row, : view.prefix_length[row]], int(seq.length[row])
+            vectors = view.model.embed(torch.cat([prompt, tokens[row, branch, :size]]))
+            truth = view.model.from_scratch(vectors)[len(prompt) :]  # type: ignore[attr-defined]
+            error = float((truth - logits[row, branch, :size]).abs().max())
+            self.columns += size
+            if not error <= self.tolerance:
+                raise WrongForward(f"{view.model.name}: branch {branch} of row {row} is {error:.3g} from one from scratch")
 
     def path(self, view: View, seq: Sequence, text: Tensor, seen: Tensor, node: int) -> tuple[Tensor, Tensor]:
         """Input vectors of a column's own text, padded at the end, and their number ``[b]``."""

@@ -11,6 +11,7 @@ from torch.utils import _pytree as pytree
 
 from penstock.backends.enumerate.scratch import ForwardCheck
 from penstock.backends.interpret import Interpreter
+from penstock.ir.errors import PenstockError
 from penstock.ir.noise import addresses
 from penstock.ir.op import Op
 from penstock.ir.rows import State, leaves, take
@@ -22,7 +23,7 @@ class DrawnTwice(AssertionError):
     """One address was read twice in one world."""
 
 
-class NoSupport(AssertionError):
+class NoSupport(PenstockError):
     """A live row had nothing that could be drawn."""
 
 
@@ -36,6 +37,8 @@ class Worlds(Interpreter):
         self.peak = len(weight)
 
     def op(self, op: Op, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if op.category == "random":
+            return self._random(op, node, args, kwargs)
         value = self._world_by_world(op, args, kwargs) if op.couples_rows else op.meaning(*args, **kwargs)
         if op.category == "forward" and self.check is not None:
             self.check(args, kwargs, value)
@@ -49,12 +52,12 @@ class Worlds(Interpreter):
             parts.append(op.meaning(*take(args, rows), **take(kwargs, rows)))
         return pytree.tree_map(lambda *each: torch.cat(each), *parts)
 
-    def random(self, op: Op, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _random(self, op: Op, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         weights, live = args[0], kwargs["live"]
         key, stage, purpose, at = args[-4:]
         if not live.any():
             return op.meaning(*self._idle(weights, live, args), **kwargs)
-        self._supported(weights, live, node)
+        self._supported(weights, live, stage, node)
         self._read_once(addresses(key, stage, purpose, at), live, (stage, purpose, at))
         args = self._idle(weights, live, args)
         drawn = op.meaning(*args, **kwargs)
@@ -71,11 +74,12 @@ class Worlds(Interpreter):
         mask = live.view(-1, *[1] * (weights.dim() - 1))
         return (torch.where(mask, weights, certain), *args[1:])
 
-    def _supported(self, weights: Tensor, live: Tensor, node: fx.Node) -> None:
+    def _supported(self, weights: Tensor, live: Tensor, stage: str, node: fx.Node) -> None:
         mass = weights.flatten(1).sum(1)
         bad = live & ~(mass > 0)
         if bad.any():
-            raise NoSupport(f"stage {node.meta['stage']}: row {int(bad.nonzero()[0])} has no support ({node.name})")
+            what = f"stage {stage}: row {int(bad.nonzero()[0])} has no support ({node.name})"
+            raise NoSupport(what, where=node.meta.get("source") or None, fix="loosen the masks before it")
 
     def _read_once(self, word: Any, live: Tensor, place: tuple[Any, ...]) -> None:
         word = torch.from_numpy(word.view("int64"))

@@ -2,7 +2,8 @@
 
 import torch
 
-from penstock.ir.ops.forward import text_due
+from penstock.ir.ops.forward import feed_up_to
+from penstock.ir.rows import State
 from penstock.ir.state import Sequence, View
 
 CHUNK = 128
@@ -11,14 +12,15 @@ CHUNK = 128
 
 def prefill(view: View, seq: Sequence, chunk: int = CHUNK) -> None:
     """Feed the text up to the root, chunk by chunk, until at most ``chunk`` tokens are due."""
-    live = seq.live
     with torch.inference_mode():
-        while True:
-            length = view.length(seq)
-            upto = torch.minimum(view.cached + chunk, length)
-            due = live & (length - view.cached > chunk)
-            if not bool(due.any()):
-                return
-            partial = Sequence(seq.tokens, upto - view.prefix_length, seq.status, seq.steps, seq.key, seq.limit)
-            view.model.forward(view.cache, text_due(view, partial, due))
-            view.cached = torch.where(due, upto, view.cached)
+        while bool((due := seq.live & (view.length(seq) - view.cached > chunk)).any()):
+            feed_up_to(view, seq, view.cached + chunk, due)
+
+
+def prefilled(state: State) -> State:
+    """Every view with its prompt prefilled."""
+    seq = state["seq"]
+    assert isinstance(seq, Sequence)
+    for view in (handle for handle in state.values() if isinstance(handle, View)):
+        prefill(view, seq)
+    return state

@@ -9,14 +9,15 @@ from torch import Tensor
 
 from penstock.backends.runtime.evict import evict, restore
 from penstock.backends.runtime.grow import grow
-from penstock.backends.runtime.prefill import prefill
+from penstock.backends.runtime.prefill import prefilled
 from penstock.ir.errors import PenstockError
 from penstock.ir.host import Model
 from penstock.ir.noise import fold, request_key
 from penstock.ir.rows import State, cat_states, drop_state, put_state, take_state
 from penstock.ir.runner import Decoded as Decoded, Request as Request
-from penstock.ir.state import PAUSED, RUNNING, STATUS, View, new_sequence, new_view
-from penstock.passes.build import StepGraph, registers_of
+from penstock.ir.state import PAUSED, RUNNING, STATUS, View
+from penstock.passes.build import StepGraph
+from penstock.passes.kinds import new_state
 
 
 class Decoder:
@@ -25,26 +26,15 @@ class Decoder:
     def __init__(
         self, graph: StepGraph, models: Mapping[str, Model], step: Callable[..., tuple[Any, ...]], seed: int = 0
     ) -> None:
-        if "seq" not in graph.handles:
-            raise PenstockError("this pipeline fills a canvas, it does not continue a text", fix="run it with `CanvasDecoder`")
         self.graph, self.models, self.step, self.seed = graph, models, step, seed
 
     def start(self, requests: Sequence[Request]) -> State:
-        """A state with one row a request, prompts prefilled."""
-        first = next(iter(self.models))
-        limit = max(r.limit for r in requests)
-        room = limit + self.graph.nodes + 1
+        """A state with one row a request, prompts prefilled where what models compute of them is kept."""
         for i, r in enumerate(requests):
-            self._fits(f"prompt {i}", {name: len(ids) for name, ids in r.prompts.items()}, r.limit)
-        params = {n: torch.tensor([r.params[n] for r in requests], dtype=torch.float64) for n in requests[0].params}
-        key = torch.tensor(self._keys(requests, first))
-        seq = new_sequence(len(requests), room, key=key, limit=torch.tensor([r.limit for r in requests]), params=params)
-        views = {f"view:{n}": new_view(m, [list(r.prompts[n]) for r in requests], room) for n, m in self.models.items()}
-        vocab = next(iter(self.models.values())).vocab
-        registers = registers_of(self.graph.plan, [list(r.prompts[first]) for r in requests], vocab, [r.params for r in requests])
-        for view in views.values():
-            prefill(view, seq)
-        return {"seq": seq, **views, **registers}
+            length = r.limit if r.canvas is None else len(r.canvas)
+            self._fits(f"prompt {i}", {name: len(r.prompts.get(name, ())) for name in self.models}, length)
+        state = new_state(self.graph.plan, requests, self.models, self._keys(requests), self.graph.nodes)
+        return state if self.graph.plan.kind == "canvas" else prefilled(state)
 
     def generate(self, state: State) -> State:
         """Step until no row is live; paused rows stay as they are."""
@@ -88,20 +78,20 @@ class Decoder:
     def read(self, state: State) -> list[Decoded]:
         return read(state)
 
-    def _keys(self, requests: Sequence[Request], view: str) -> list[int]:
+    def _keys(self, requests: Sequence[Request]) -> list[int]:
         seen: Counter[tuple[int, ...]] = Counter()
-        keys = []
+        keys, view = [], next(iter(self.models))
         for r in requests:
-            prompt = tuple(r.prompts[view])
-            keys.append(request_key(self.seed, prompt, seen[prompt]) if r.key is None else r.key)
-            seen[prompt] += 1
+            text = (*r.prompts.get(view, ()), *(r.canvas or ()))
+            keys.append(request_key(self.seed, text, seen[text]) if r.key is None else r.key)
+            seen[text] += 1
         return keys
 
     def _fits(self, what: str, lengths: Mapping[str, int], limit: int) -> None:
         """Raises PenstockError unless every view's model can hold its prompt and ``limit`` tokens more."""
         for name, model in self.models.items():
             context = getattr(model, "context", None)
-            if not lengths[name]:
+            if not lengths[name] and self.graph.plan.kind != "canvas":
                 raise PenstockError(f"{what} is empty for view {name}", fix="give at least one token")
             if context is not None and lengths[name] + limit > context:
                 raise PenstockError(
@@ -120,7 +110,7 @@ def read(state: State) -> list[Decoded]:
 def forwards(state: State) -> list[dict[str, float]]:
     """By row and view, the forwards that its steps have made; prefill is none."""
     views = {name.removeprefix("view:"): view for name, view in state.items() if isinstance(view, View)}
-    counts = zip(*(view.forwards.tolist() for view in views.values()), strict=True)
+    counts = zip(*(view.made.tolist() for view in views.values()), strict=True)
     return [dict(zip(views, row, strict=True)) for row in counts]
 
 

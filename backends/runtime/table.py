@@ -17,6 +17,7 @@ class TableModel:
     """A seeded model of order ``layers + 1`` over ``vocab`` tokens; exits after every layer."""
 
     capabilities = CAPABILITIES
+    mask: int | None = None
 
     def __init__(
         self, vocab: int, seed: int, layers: int = 1, *, sharpness: float = 1.5, dtype: torch.dtype = torch.float64

@@ -67,7 +67,7 @@ def kseq_plan(
 
 @op()
 def deflated_ratio(
-    t: Float[Tensor, "B V"], d: Float[Tensor, "B V"], rho: Float[Tensor, "B"], token: Int[Tensor, "B"]
+    t: Float[Tensor, "B V"], d: Float[Tensor, "B V"], rho: float | Float[Tensor, "B"], token: Int[Tensor, "B"]
 ) -> Float[Tensor, "B"]:
     """``min(1, t(x) / (rho d(x)))``: the probability of accepting x; 0 for an impossible token."""
     tx, dx = t.gather(1, token[:, None])[:, 0], d.gather(1, token[:, None])[:, 0]
@@ -121,15 +121,15 @@ class Recursive:
     tests_children: bool = True
 
     def begin(self, t: Any, d: Any, count: Any) -> Any:
-        return t, d, unit(d)
+        return t, d
 
     def accept(self, state: Any, token: Any) -> Any:
-        t, d, one = state
-        return deflated_ratio(t, d, one, token)
+        t, d = state
+        return deflated_ratio(t, d, 1.0, token)
 
     def reject(self, state: Any, token: Any, where: Any) -> Any:
-        t, d, one = state
-        return owed_after(t, d, where), without(d, token, where), one
+        t, d = state
+        return owed_after(t, d, where), without(d, token, where)
 
     def rest(self, state: Any) -> Any:
         return state[0]
@@ -194,12 +194,6 @@ def of_row(which: Int[Tensor, "B"], *values: Float[Tensor, "B *S"]) -> Float[Ten
     """``values[which[b]][b]``."""
     kind = max((value.dtype for value in values), key=lambda dtype: dtype.itemsize)
     return torch.stack([value.to(kind) for value in values])[which, torch.arange(len(which))]
-
-
-@op()
-def unit(d: Float[Tensor, "B V"]) -> Float[Tensor, "B"]:
-    """One, for every row."""
-    return torch.ones_like(d[:, 0])
 
 
 EVERY_RULE: tuple[Rule, ...] = (KSeq(), Recursive(), Match())

@@ -3,8 +3,6 @@
 Positions lead with ``*b``: the rows, or rows and branches of a draft.
 """
 
-from typing import Any
-
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -17,9 +15,9 @@ FAR = torch.iinfo(torch.int64).max
 
 
 @op("state", borrows=1)
-def look(canvas: Canvas) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """``(tokens, x0, conf, ready, live)``: what is committed, the carried predictions, and who runs."""
-    return canvas.tokens, canvas.x0, canvas.conf, canvas.ready, canvas.live
+def held(canvas: Canvas) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """``(tokens, x0, conf, ready)``: what is committed, and the carried predictions."""
+    return canvas.tokens, canvas.x0, canvas.conf, canvas.ready
 
 
 @op("state", borrows=1)
@@ -103,25 +101,6 @@ def chain_verify(drafts: Int[Tensor, "B D L"], targets: Int[Tensor, "B D L"], va
     """
     agree = (drafts[:, 1:] == targets[:, :-1]).all(-1) & valid[:, 1:]
     return agree.long().cumprod(1).sum(1)
-
-
-@op()
-def gather_branch(values: Any, index: Int[Tensor, "B"]) -> Any:
-    """Each row's values at one of its branches."""
-    rows = torch.arange(len(index))
-    return torch.utils._pytree.tree_map(lambda x: x[rows, index], values)
-
-
-@op()
-def by_position(logits: Float[Tensor, "B D L V"]) -> Float[Tensor, "B N V"]:
-    """Branches one after the other: what a transform of single sites takes."""
-    return logits.flatten(1, 2)
-
-
-@op()
-def by_branch(logits: Float[Tensor, "B N V"], like: Int[Tensor, "B D L"]) -> Float[Tensor, "B D L V"]:
-    """`by_position` undone."""
-    return logits.view(*like.shape, logits.shape[-1])
 
 
 @op("state", consumes=1, takes_live=True)

@@ -19,6 +19,7 @@ def denoise(
     A branch writes its keys and values to a copy of its row's cache, so a draft leaves no trace.
     """
     row, branch = (wanted & live[:, None]).nonzero(as_tuple=True)
+    view.forwards = view.forwards + (wanted.any(1) & live)
     rows, d, length = tokens.shape
     if not len(row):
         return view, torch.zeros(rows, d, length, view.model.vocab)

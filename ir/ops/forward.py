@@ -9,7 +9,7 @@ from torch import Tensor
 
 from penstock.ir.host import Feed
 from penstock.ir.op import op
-from penstock.ir.ops.tree import ancestors
+from penstock.ir.ops.tree import ancestors, with_parents
 from penstock.ir.state import Sequence, View
 
 
@@ -62,13 +62,18 @@ def forward(
 @op("forward", consumes=1, borrows=1, takes_live=True)
 def catch_up(view: View, seq: Sequence, *, live: Bool[Tensor, "B"]) -> tuple[View]:
     """Feed the gap to all layers in a call of its own, so that a root fed to lower layers alone leaves none behind."""
-    length = view.length(seq) - 1
-    gap = live & (length > view.cached)
-    if gap.any():
-        view.model.forward(view.cache, text_due(view, replace(seq, length=seq.length - 1), gap))
-        view.cached = torch.where(gap, length, view.cached)
-        view.forwards = view.forwards + gap
+    gap = feed_up_to(view, seq, view.length(seq) - 1, live)
+    view.forwards = view.forwards + gap
     return (view,)
+
+
+def feed_up_to(view: View, seq: Sequence, end: Tensor, live: Tensor) -> Tensor:
+    """Feed what live rows' text has before index ``end [b]`` and the cache has not; the rows that had any."""
+    due = live & (end > view.cached)
+    if due.any():
+        view.model.forward(view.cache, text_due(view, replace(seq, length=end - view.prefix_length), due))
+        view.cached = torch.where(due, end, view.cached)
+    return due
 
 
 def text_due(view: View, seq: Sequence, live: Tensor) -> Feed:
@@ -103,7 +108,7 @@ def node_columns(view: View, seq: Sequence, tokens: Tensor | None, parents: Any,
     """The columns of in-step nodes: each sees the whole text, its ancestors and itself."""
     assert tokens is not None
     rows, n = tokens.shape
-    view.parents = extended(view.parents, parents, rows)
+    view.parents = with_parents(view.parents, parents)
     seen = ancestors(view.parents, rows)[:, -n:]
     first = seen.shape[2] - n
     length = view.length(seq)
@@ -114,16 +119,6 @@ def node_columns(view: View, seq: Sequence, tokens: Tensor | None, parents: Any,
     visible = (relative < 0)[:, None] | inside & seen.expand(rows, -1, -1).gather(2, window)
     visible = visible & live[:, None, None] | (torch.arange(view.cache.slots + 1) == slots[..., None])
     return Feed(tokens, slots, torch.where(live[:, None], length[:, None] + seen.sum(2) - 1, 0), visible)
-
-
-def extended(sofar: Any, more: Any, rows: int) -> Any:
-    """The in-step topology with more nodes: a tuple while it is constant, else ``[b,n]``."""
-    if isinstance(sofar, tuple) and isinstance(more, tuple):
-        return sofar + more
-    both = [
-        torch.tensor(p).expand(rows, -1) if isinstance(p, tuple) else p for p in (sofar, more) if not isinstance(p, tuple) or p
-    ]
-    return torch.cat(both, 1)
 
 
 def joined(due: Feed | None, nodes: Feed | None, view: View, seq: Sequence) -> Feed:

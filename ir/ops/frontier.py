@@ -1,7 +1,5 @@
 """Ops on a frontier: what its hypotheses end in, how they extend and are pruned, and their mixture as one input."""
 
-from typing import Any
-
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -110,8 +108,3 @@ def all_tokens(logits: Float[Tensor, "B K V"]) -> Int[Tensor, "B V"]:
     """Every token id, as candidates."""
     return torch.arange(logits.shape[2]).expand(len(logits), -1)
 
-
-@op()
-def for_each(values: Any, width: int) -> Any:
-    """A row's value at each of its hypotheses."""
-    return torch.utils._pytree.tree_map(lambda x: x[:, None].expand(-1, width, *x.shape[1:]), values)

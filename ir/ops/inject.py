@@ -18,6 +18,8 @@ def inject(
 
     Slots that have seen the embedding, from there on, are due again.
     """
+    if not view.model.width:  # a stand-in for a model that nothing is known of
+        return (view,)
     if vector.shape[-1] != view.model.width:
         raise ValueError(f"a vector of {vector.shape[-1]} is no input of {view.model.name}, which is {view.model.width} wide")
     view.allow_overrides(seq.line.shape[1])

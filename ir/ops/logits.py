@@ -18,6 +18,10 @@ def over(value: float | Tensor, x: Tensor) -> Tensor:
     return value.view(-1, *[1] * (x.dim() - 1)) if value.dim() else value
 
 
+COLDEST = 1e-30
+"""Temperatures below this are 0: logits that differ by what float32 can tell apart are worlds apart there."""
+
+
 @op()
 def greedy(logits: Float[Tensor, "*B V"]) -> Float[Tensor, "*B V"]:
     """The largest logit (lowest id on ties), -inf elsewhere: what temperature 0 means.
@@ -30,11 +34,15 @@ def greedy(logits: Float[Tensor, "*B V"]) -> Float[Tensor, "*B V"]:
 
 @op()
 def scale(logits: Float[Tensor, "*B V"], temperature: float | Float[Tensor, "B"]) -> Float[Tensor, "*B V"]:
-    """``logits / temperature``; 0 is `greedy`, per row where the temperature is a request parameter."""
+    """``logits / temperature``; 0 is `greedy`, per row where the temperature is a request parameter.
+
+    Below `COLDEST` a quotient could be infinite: there it is `greedy` too, which is the same in all but name.
+    """
     if not isinstance(temperature, Tensor):
-        return logits / temperature if temperature else greedy.meaning(logits)
+        return logits / temperature if temperature >= COLDEST else greedy.meaning(logits)
     degrees = over(temperature, logits)
-    return torch.where(degrees == 0, greedy.meaning(logits), logits / torch.where(degrees == 0, 1.0, degrees))
+    cold = degrees < COLDEST
+    return torch.where(cold, greedy.meaning(logits), logits / torch.where(cold, 1.0, degrees))
 
 
 @op()
@@ -54,12 +62,6 @@ def entropy_bits(logits: Float[Tensor, "*B V"]) -> Float[Tensor, "*B"]:
     """Shannon entropy in bits, in float32 at least; impossible tokens contribute 0."""
     log_p = logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(-1)
     return -torch.where(log_p.isneginf(), 0.0, log_p.exp() * log_p).sum(-1) / math.log(2)
-
-
-@op()
-def mask_tokens(logits: Float[Tensor, "*B V"], allowed: Bool[Tensor, "*B V"]) -> Float[Tensor, "*B V"]:
-    """-inf wherever a token is not allowed: a hard mask."""
-    return logits.masked_fill(~allowed, -torch.inf)
 
 
 @op()
@@ -89,12 +91,6 @@ def top_p(logits: Float[Tensor, "*B V"], p: float | Float[Tensor, "B"]) -> Float
     kept = ordered.masked_fill(before >= over(p, logits), -torch.inf)
     kept[..., 0] = ordered[..., 0]
     return torch.empty_like(logits).scatter(-1, order, kept)
-
-
-@op()
-def subtract(logits: Float[Tensor, "*B V"], amount: Float[Tensor, "*B V"]) -> Float[Tensor, "*B V"]:
-    """``logits - amount``: a penalty."""
-    return logits - amount
 
 
 @op()

@@ -22,12 +22,6 @@ def with_probes(
 
 
 @op()
-def with_parents(parents: Int[Tensor, "B N"], more: tuple[int, ...]) -> Int[Tensor, "B M"]:
-    """A topology of each row's own, and then one that all rows share."""
-    return torch.cat([parents, torch.tensor(more, dtype=torch.long).expand(len(parents), -1)], 1)
-
-
-@op()
 def apart(values: Any, sites: int) -> tuple[Any, Any]:
     """What a forward of root, draft and probes answered, ``[b,s+p,...]``: at the sites, and at the probes."""
     return pytree.tree_map(lambda x: x[:, :sites], values), pytree.tree_map(lambda x: x[:, sites:], values)

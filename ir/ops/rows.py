@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from penstock.ir.op import op
@@ -43,3 +43,15 @@ def set_column(values: Int[Tensor, "B M"], column: int, value: Int[Tensor, "B"],
 def join(*parts: Float[Tensor, "B _ V"] | Int[Tensor, "B _"]) -> Tensor:
     """Parts one after the other along the sites."""
     return torch.cat(parts, 1)
+
+
+@op()
+def in_every_row(like: Shaped[Tensor, "B *N"], values: tuple[int, ...]) -> Shaped[Tensor, "B M"]:
+    """What is known while tracing, the same in every row."""
+    return torch.tensor(values).expand(len(like), -1)
+
+
+@op()
+def widened(values: Any, count: int) -> Any:
+    """What a row has, at each of several places: ``[b,...] -> [b,count,...]``."""
+    return torch.utils._pytree.tree_map(lambda x: x[:, None].expand(-1, count, *x.shape[1:]), values)

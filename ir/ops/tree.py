@@ -1,10 +1,13 @@
 """Ops on the shape of a draft: sites, ranks, depths, the child that a token leads to."""
 
+from typing import Any
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from penstock.ir.op import op
+from penstock.ir.ops.rows import in_every_row
 
 
 @op()
@@ -78,3 +81,24 @@ def ancestors(parents: tuple[int, ...] | Tensor, rows: int) -> Bool[Tensor, "_ N
         seen[:, i] = seen[row, parent.clamp(min=0)] & (parent >= 0)[:, None]
         seen[:, i, i] = True
     return seen
+
+
+def own_sites(token: Any, parents: tuple[int, ...]) -> tuple[Any, Any, Any]:
+    """``(parent site, site, rank)`` where siblings differ: node i has site i + 1, and ranks by its place among its siblings."""
+    columns = zip(*((p + 1, i + 1, parents[:i].count(p)) for i, p in enumerate(parents)), strict=True)
+    parent_site, site, rank = (in_every_row(token, column) for column in columns)
+    return parent_site, site, rank
+
+
+def with_parents(parents: Any, more: Any) -> Any:
+    """A topology with more nodes: a tuple while it is constant, else ``[b,n]``."""
+    if isinstance(parents, tuple) and (isinstance(more, tuple) or not parents):
+        return parents + more if parents else more
+    return joined_parents(parents, more)
+
+
+@op()
+def joined_parents(*parts: Int[Tensor, "B _"] | tuple[int, ...]) -> Int[Tensor, "B N"]:
+    """Topologies one after the other, some the same in every row."""
+    rows = max(len(part) for part in parts if isinstance(part, Tensor))
+    return torch.cat([part if isinstance(part, Tensor) else torch.tensor(part).expand(rows, -1) for part in parts], 1)

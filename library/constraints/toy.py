@@ -1,12 +1,16 @@
 """A toy grammar: a finite automaton over token ids, for certifying whatever composes with a grammar."""
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
+from pydantic import Field, field_validator
 from torch import Tensor
 
 from penstock.dsl.roles import Effect, Role
 from penstock.dsl.stage import Stage
+from penstock.dsl.tokens import PerToken
+
+Table = tuple[tuple[Annotated[int, Field(ge=-1)], ...], ...]
 
 
 class ToyGrammar(Stage):
@@ -17,8 +21,18 @@ class ToyGrammar(Stage):
     effect: ClassVar[Effect] = "steers"
     hard_mask: ClassVar[bool] = True
 
-    table: tuple[tuple[int, ...], ...]
+    table: Annotated[Table, Field(min_length=1, examples=["[[0, 1], [0, -1]]"]), PerToken()]
     """Rows are states, columns tokens."""
+
+    @field_validator("table")
+    @classmethod
+    def _leads_somewhere(cls, table: Table) -> Table:
+        for state, row in enumerate(table):
+            if len(row) != len(table[0]):
+                raise ValueError(f"row {state} has {len(row)} entries, row 0 has {len(table[0])}")
+            if any(after >= len(table) for after in row):
+                raise ValueError(f"row {state} leads to state {max(row)}, and the last one is {len(table) - 1}")
+        return table
 
     @classmethod
     def over(cls, vocab: int) -> "ToyGrammar":

@@ -1,9 +1,9 @@
 """Pause a row where a step of its text ends, so that a program can judge it, fork it and resume it."""
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from penstock.dsl.roles import Effect, Role
@@ -27,6 +27,12 @@ class Pause(Stage):
     """Ids of the tokens that end a step."""
     longest: Annotated[int, Field(ge=1)] | None = None
     """A step ends after so many tokens in any case."""
+
+    @model_validator(mode="after")
+    def _ends_some_step(self) -> Self:
+        if not self.at and self.longest is None:
+            raise ValueError("nothing ends a step; name a token in at, or give longest")
+        return self
 
     def start(self, prompt: list[int], vocab: int) -> Tensor:
         return torch.tensor(0)

@@ -1,6 +1,8 @@
 """The model that predicts a canvas."""
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field
 
 from penstock.dsl.names import ModelName
 from penstock.dsl.roles import Effect, Role
@@ -16,7 +18,9 @@ class ModelDenoiser(Stage):
     needs: ClassVar[frozenset[str]] = frozenset({"bidirectional"})
 
     model: ModelName
-    """The model."""
+    """A model that was trained to predict masked tokens from all others."""
+    block: Annotated[int, Field(ge=1)] | None = None
+    """Positions of a block; blocks are filled from left to right, one after the other (LLaDA, arXiv 2502.09992)."""
 
     def views(self) -> dict[str, str]:
         return {self.model: self.model}

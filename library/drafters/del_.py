@@ -49,7 +49,7 @@ class Del(Stage):
         return self.longest
 
     @property
-    def depth(self) -> dict[str, int]:
+    def layers_needed(self) -> dict[str, int]:
         """The layers that a small model must have for it."""
         return {self.model: max(self.exits) + 1}
 

@@ -40,7 +40,7 @@ class LayerSkip(Stage):
         return self.length
 
     @property
-    def depth(self) -> dict[str, int]:
+    def layers_needed(self) -> dict[str, int]:
         """The layers that a small model must have for it."""
         return {self.model: self.exit + 1}
 
@@ -58,7 +58,8 @@ def drafted(step: Any, view: str, stage: str, layer: int, length: int, tau: Any 
     """A chain drawn from the logits of one layer, all of it fed to the layers up to there; less sure than ``tau`` ends it."""
     layers = step.model(view).layers
     if not 0 < layer < layers:
-        raise PenstockError(f"stage {stage}: layer {layer} of {layers} is no early exit", fix=f"exit after 1 to {layers - 1}")
+        fix = f"exit after 1 to {layers - 1}" if layers > 1 else "use a model of several layers"
+        raise PenstockError(f"stage {stage}: layer {layer} of {layers} is no early exit", fix=fix)
     catch_up(f"view:{view}", "seq")
     growth = Growth(step, view, stage, layers=(0, layer), want_hidden=True)
     states, sure = [growth.hidden], []

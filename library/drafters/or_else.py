@@ -29,7 +29,9 @@ class OrElse(Stage):
         for stage in (self.first, self.second):
             if stage.role != "drafter" or stage.parts() != (stage,):
                 raise ValueError(f"{stage.kind} is no drafter by itself")
-        if "decision" in vars(type(self.first)) | vars(type(self.second)):
+            if not hasattr(stage, "law"):
+                raise ValueError(f"{stage.kind} drafts canvases, and only drafts of tokens stand in for each other")
+        if self.first.decision or self.second.decision:
             raise ValueError("a drafter that decides what the next step looks like cannot stand in for another")
         return self
 
@@ -52,15 +54,13 @@ class OrElse(Stage):
     @property
     def room(self) -> int:
         """In-step nodes that views need slots for."""
-        return max(int(stage.room) for stage in (self.first, self.second))  # type: ignore[attr-defined]
+        return max(self.first.room, self.second.room)
 
     def views(self) -> dict[str, str]:
-        each = (stage.views() for stage in (self.first, self.second) if hasattr(stage, "views"))
-        return {view: model for views in each for view, model in views.items()}
+        return self.first.views() | self.second.views()
 
     def registers(self, rows: int, vocab: int) -> dict[str, Any]:
-        each = (stage.registers(rows, vocab) for stage in (self.first, self.second) if hasattr(stage, "registers"))
-        return {name: value for registers in each for name, value in registers.items()}
+        return self.first.registers(rows, vocab) | self.second.registers(rows, vocab)
 
     def propose(self, step: Any, stage: str) -> Draft:
         first = self.first.propose(step, f"{stage}.first")  # type: ignore[attr-defined]

@@ -1,21 +1,26 @@
 """Drafts read off prompt tokens that the target itself scored one step before."""
 
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Self
 
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
+from penstock.dsl.limits import MAX_NODES
 from penstock.dsl.names import ViewName
 from penstock.dsl.roles import Effect, Role
 from penstock.dsl.stage import Stage
 from penstock.dsl.tokens import TokenId
+from penstock.ir.draft import of_shape
+from penstock.ir.errors import PenstockError
 from penstock.ir.op import op
-from penstock.ir.ops.tree import sites
 from penstock.ir.ports import Draft, Probes
 
 PROBES, CARRIED = "ppd.probes", "ppd.k"
 """Registers: the logits ``[b,m,v]`` of the probes below the last committed site, and how many it had ``[b]``."""
+
+Candidates = Annotated[tuple[tuple[TokenId, ...], ...], Field(min_length=1)]
 
 
 class PromptTokens(Stage):
@@ -33,7 +38,7 @@ class PromptTokens(Stage):
 
     view: ViewName
     """The view that drafts for itself: the one that the verifier scores in."""
-    candidates: tuple[tuple[TokenId, ...], ...] = ((0,), (1,), (2,), (0, 0), (1, 0), (0, 1), (0, 0, 0))
+    candidates: Candidates = ((0,), (1,), (2,), (0, 0), (1, 0), (0, 1), (0, 0, 0))
     """The tree, parents first: a candidate is the ranks of its path's tokens, depth d ranked by probe d."""
     prompts: tuple[int, ...] | None = None
     """Prompt tokens below each candidate, at least 1 each; by default as many as below the root."""
@@ -52,6 +57,8 @@ class PromptTokens(Stage):
             raise ValueError("candidates repeat, or prompts does not give each of them its number")
         if not all(1 <= count <= self.distances for count in counts):
             raise ValueError(f"a candidate has 1 to {self.distances} prompt tokens")
+        if self.room > MAX_NODES:
+            raise ValueError(f"{self.room:,} candidates and prompt tokens, and a step has room for {MAX_NODES:,}")
         return self
 
     @property
@@ -72,23 +79,10 @@ class PromptTokens(Stage):
         guesses, k = step.read(PROBES), step.read(CARRIED)
         parents = tuple(self.candidates.index(path[:-1]) if path[:-1] else -1 for path in self.candidates)
         token = guessed(guesses, self.candidates)
-        parent_site = below(token, parents)
-        site, rank = sites(parent_site, token)
         step.carry(CARRIED, probes_at(k, self.counts))
-        return Draft(
-            token=token,
-            parents=parents,
-            parent_site=parent_site,
-            site=site,
-            rank=rank,
-            valid=within(k, tuple(map(len, self.candidates))),
-            law="arbitrary",
-            nodes=len(parents),
-            depth=max(map(len, self.candidates)),
-            width=max(parents.count(parent) for parent in parents),
-            probes=Probes(self.embeddings(step.model(self.view).width), self.chains(), self.view, PROBES),
-            stage=stage,
-        )
+        valid = within(k, tuple(map(len, self.candidates)))
+        probes = Probes(self.embeddings(step.model(self.view).width), self.chains(), self.view, PROBES)
+        return replace(of_shape(token, parents, law="arbitrary", valid=valid, stage=stage), probes=probes)
 
     def chains(self) -> tuple[int, ...]:
         """The parent node of every probe: one chain below each site."""
@@ -103,14 +97,34 @@ class PromptTokens(Stage):
         if self.weights is None:
             table = torch.randn(self.distances, width, generator=torch.Generator().manual_seed(0))
         else:
-            from safetensors.torch import load_file
-
-            table = load_file(self.weights)["prompts"]
+            table = trained(self, self.weights, width)
         return torch.cat([table[:count] for count in self.counts])
 
     def small(self, v: int) -> "PromptTokens":
         tree = {"candidates": ((0,), (1,), (0, 0)), "prompts": (1, 2, 2), "distances": 2, "weights": None}
         return self.model_copy(update=tree)
+
+
+def trained(stage: PromptTokens, weights: str, width: int) -> Tensor:
+    """The embeddings ``[m,w]`` of a file, one a distance; a width of 0 is that of a model not loaded yet, so of any."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        held = load_file(stage.beside_spec(weights))
+    except (OSError, RuntimeError, ValueError, SafetensorError) as error:
+        raise unfit(stage, f"{weights} cannot be read: {error}") from None
+    if "prompts" not in held:
+        raise unfit(stage, f"{weights} has no tensor prompts, but {', '.join(held) or 'none at all'}")
+    table = held["prompts"].float()
+    if table.ndim != 2 or len(table) < stage.distances or (width and table.shape[1] != width):
+        raise unfit(stage, f"prompts in {weights} is {list(table.shape)}, not [{stage.distances}, {width}]")
+    return table[:, :width]
+
+
+def unfit(stage: PromptTokens, what: str) -> PenstockError:
+    fix = "name a safetensors file with prompts [distances, width of the model], or leave weights out"
+    return PenstockError(f"stage {stage.kind}, field weights: {what}", where=stage.place_of("weights"), fix=fix)
 
 
 @op()
@@ -119,12 +133,6 @@ def guessed(probes: Tensor, candidates: tuple[tuple[int, ...], ...]) -> Tensor:
     order = probes.argsort(dim=-1, descending=True, stable=True)
     depth, rank = [len(path) - 1 for path in candidates], [path[-1] for path in candidates]
     return order[:, depth, rank]
-
-
-@op()
-def below(token: Tensor, parents: tuple[int, ...]) -> Tensor:
-    """``[b,n]``: parent sites of a draft of constant shape whose siblings all differ."""
-    return (torch.tensor(parents) + 1).expand(len(token), -1)
 
 
 @op()

@@ -7,7 +7,7 @@ from pydantic import Field
 from penstock.dsl.names import ViewName
 from penstock.dsl.roles import Effect, Role
 from penstock.dsl.stage import Stage
-from penstock.ir.draft import own_sites
+from penstock.ir.draft import of_shape
 from penstock.ir.ops.lookup import lookup, one_hot
 from penstock.ir.ports import Draft
 
@@ -39,21 +39,7 @@ class PromptLookup(Stage):
         view = self.view or step.views[0]
         token, valid = lookup(f"view:{view}", "seq", longest=self.longest, length=self.length)
         parents = tuple(range(-1, self.length - 1))
-        parent_site, site, rank = own_sites(token, parents)
-        return Draft(
-            token=token,
-            parents=parents,
-            parent_site=parent_site,
-            site=site,
-            rank=rank,
-            valid=valid,
-            law="fixed",
-            nodes=self.length,
-            depth=self.length,
-            width=1,
-            q=one_hot(token, step.vocab),
-            stage=stage,
-        )
+        return of_shape(token, parents, law="fixed", valid=valid, q=one_hot(token, step.vocab), stage=stage)
 
     def small(self, v: int) -> "PromptLookup":
         return self.model_copy(update={"length": min(self.length, 2), "longest": min(self.longest, 2)})

@@ -1,9 +1,12 @@
 """Trees of a draft model's most likely tokens."""
 
+from itertools import accumulate
+from operator import mul
 from typing import Annotated, Any, ClassVar
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from penstock.dsl.limits import MAX_NODES
 from penstock.dsl.names import ModelName
 from penstock.dsl.roles import Effect, Role
 from penstock.dsl.stage import Stage
@@ -12,7 +15,7 @@ from penstock.ir.draft import Growth
 from penstock.ir.ops.logits import top_ids
 from penstock.ir.ports import Draft
 
-Branching = Annotated[tuple[Annotated[TokenCount, Field(le=64)], ...], Field(min_length=1, max_length=64)]
+Branching = Annotated[tuple[Annotated[TokenCount, Field(le=64)], ...], Field(min_length=1, max_length=64, examples=["[3, 2, 1]"])]
 
 
 class TopKTree(Stage):
@@ -32,14 +35,18 @@ class TopKTree(Stage):
     mirror: bool = True
     """Rank tokens under the target's own transforms, by the draft model's own logits where those tie."""
 
+    @field_validator("branching")
+    @classmethod
+    def _fits_a_step(cls, branching: tuple[int, ...]) -> tuple[int, ...]:
+        if (nodes := nodes_of(branching)) > MAX_NODES:
+            count = f"{nodes:,}" if nodes < 10**12 else f"{nodes:.0e}"
+            raise ValueError(f"a tree of {count} nodes, and a step has room for {MAX_NODES:,}")
+        return branching
+
     @property
     def room(self) -> int:
         """In-step nodes that views need slots for."""
-        nodes, level = 0, 1
-        for each in self.branching:
-            level *= each
-            nodes += level
-        return nodes
+        return nodes_of(self.branching)
 
     @property
     def seat(self) -> str:
@@ -60,3 +67,8 @@ class TopKTree(Stage):
 
     def small(self, v: int) -> "TopKTree":
         return self.model_copy(update={"branching": tuple(min(each, 2) for each in self.branching[:2])})
+
+
+def nodes_of(branching: tuple[int, ...]) -> int:
+    """How many nodes a tree has below its root."""
+    return sum(accumulate(branching, mul))

@@ -4,7 +4,7 @@ import math
 from typing import Annotated, ClassVar, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import Tensor
 
 from penstock.dsl.names import ModelName
@@ -13,7 +13,7 @@ from penstock.dsl.roles import Effect, Role
 from penstock.dsl.stage import Stage
 from penstock.ir.ops.logits import entropy_bits
 from penstock.library.verifiers.model import Acceptor, RuleName
-from penstock.library.verifiers.switched import SwitchedVerifier
+from penstock.library.verifiers.switched import SwitchedVerifier, differ
 
 SMALL, LARGE = 0, 1
 State = dict[str, Tensor]
@@ -34,7 +34,7 @@ class EntropyGate(Stage):
 
     tau: float | Param = 1.0
     """Bits of mean entropy above which the large model decodes (values in the paper not known; sweep 0.25 to 3)."""
-    window: Annotated[int, Field(ge=1)] = 5
+    window: Annotated[int, Field(ge=1, le=4096)] = 5
     """Entropies in the mean (w = 5 by a secondary source); before there are as many, the mean is over those there are."""
     d_min: Annotated[int, Field(ge=1)] = 10
     """Tokens that a model decodes before it can lose its turn (the paper's value is not known)."""
@@ -83,10 +83,12 @@ class EntropyAdaptive(EntropyGate):
 
     kind: ClassVar[str] = "gate.ead"
 
-    models: tuple[ModelName, ModelName]
+    models: Annotated[tuple[ModelName, ModelName], Field(examples=["[small, large]"])]
     """The small and the large model."""
     rule: RuleName = "auto"
     """How drafts are accepted, as in verifier.model."""
+
+    _differ = field_validator("models")(differ)
 
     def parts(self) -> tuple[Stage, ...]:
         gate = EntropyGate(**{name: getattr(self, name) for name in EntropyGate.model_fields})

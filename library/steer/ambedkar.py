@@ -40,7 +40,7 @@ class Ambedkar(Stage):
     """Its branch on x; by default the model's own view."""
     alpha: Annotated[float, Field(ge=0)] | Param = 1.0
     """Weight of D, 1.0 in the authors' code (0.5 to 2 recommended; token-local D is small, at most (p+q) ln(2)/2)."""
-    k: Annotated[int, Field(ge=1)] = 5
+    k: Annotated[int, Field(ge=1, le=1024)] = 5
     """Candidates (5 in the authors' code)."""
     penalty: Literal["local", "after"] = "local"
     """`local`: D(c) is c's share of the branches' divergence at its own site (what the authors' code runs). `after`: D(c) is the

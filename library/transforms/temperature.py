@@ -24,6 +24,11 @@ class Temperature(Stage):
         """At 0 one token is left, so a hard mask has to come before it."""
         return isinstance(self.value, Param) or self.value == 0
 
+    @property
+    def greedy(self) -> bool:
+        """Whether it is constantly 0."""
+        return not isinstance(self.value, Param) and self.value == 0
+
     def transform(self, logits: Any) -> Any:
         return scale(logits, self.value)
 

@@ -43,11 +43,16 @@ class FreeDave(Stage):
     drafts: Annotated[int, Field(ge=1, le=64)] = 4
     """Canvases a forward verifies."""
 
+    @property
+    def static(self) -> Stage:
+        """The unmasker; one that nobody wrote is declared where this stage is."""
+        return self.unmasker if "unmasker" in self.model_fields_set else self.here(self.unmasker)
+
     def parts(self) -> tuple[Stage, ...]:
-        return self.here(NestedDrafts(unmasker=self.unmasker, drafts=self.drafts)), *self.unmasker.parts()
+        return self.here(NestedDrafts(unmasker=self.static, drafts=self.drafts)), *self.static.parts()
 
     def reference(self) -> Stage:
-        return self.unmasker
+        return self.static
 
     def small(self, v: int) -> "FreeDave":
         return FreeDave(unmasker=self.unmasker.small(v), drafts=min(self.drafts, 3))

@@ -9,6 +9,7 @@ from torch import Tensor
 from penstock.dsl.names import ModelName, ViewName
 from penstock.dsl.roles import Effect, Role
 from penstock.dsl.tokens import TokenId
+from penstock.ir.errors import PenstockError
 from penstock.ir.ops.inject import at_root, inject
 from penstock.ir.region import cond_rows
 from penstock.library.verifiers.model import ModelVerifier
@@ -54,6 +55,10 @@ class HiddenThought(ModelVerifier):
 
     def prepare(self, step: Any, stage: str) -> None:
         """Think before anything is drafted: a drafter may read the root in the target's own view."""
+        widths = {model: step.model(view).width for view, model in self.views().items()}
+        if len({width for width in widths.values() if width}) > 1:  # 0: not known yet
+            told = " and ".join(f"{model} is {width} wide" for model, width in widths.items())
+            raise PenstockError(f"stage {stage} puts what one model holds into another: {told}", fix="name a helper as wide")
         step.rewritten[self.seat] = stage
         cond_rows(step.read(stage), lambda: self.think(step), [], label="think")
 

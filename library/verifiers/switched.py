@@ -16,6 +16,13 @@ from penstock.ir.ports import Scored
 from penstock.ir.region import cond_rows
 
 
+def differ(models: tuple[str, ...]) -> tuple[str, ...]:
+    """Models that take turns, all of them different."""
+    if len(set(models)) < len(models):
+        raise ValueError("a model cannot take turns with itself")
+    return models
+
+
 class SwitchedVerifier(Stage):
     """Scores root and draft with one of several targets, by row; the others run nothing and catch up when their turn comes."""
 
@@ -29,12 +36,7 @@ class SwitchedVerifier(Stage):
     by: str
     """The register that says which: the path state of a gate, whose ``active`` is an index into ``models``."""
 
-    @field_validator("models")
-    @classmethod
-    def _differ(cls, models: tuple[str, ...]) -> tuple[str, ...]:
-        if len(set(models)) < len(models):
-            raise ValueError("a model cannot take turns with itself")
-        return models
+    _differ = field_validator("models")(differ)
 
     def views(self) -> dict[str, str]:
         return {model: model for model in self.models}

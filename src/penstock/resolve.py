@@ -10,6 +10,10 @@ from penstock.ir.host import Model, Text
 from penstock.ir.standin import StandIn
 from penstock.library import zoo
 
+SIZES = (("vocab_size",), ("hidden_size", "n_embd", "d_model"), ("num_hidden_layers", "n_layer", "n_layers"))
+"""What configurations call the sizes of a model."""
+UNKNOWN, MANY = 0, 128
+"""Width and layers of a model of which nothing is known: no vector and no early exit is refused before it is."""
 CAUSAL = frozenset({"tree", "chunk", "embeds", "layers", "hidden", "kv_read"})
 
 
@@ -20,32 +24,35 @@ def facts(reference: ModelReference) -> StandIn | None:
     if isinstance(reference, HubModel):
         return None
     config = configuration(reference)
-    sizes = [config.get(name) for name in ("vocab_size", "hidden_size", "num_hidden_layers")]
-    if not all(isinstance(size, int) for size in sizes):
+    sizes = [next((config[name] for name in names if name in config), None) for names in SIZES]
+    if not all(type(size) is int and size > 0 for size in sizes):
         raise PenstockError(
-            "config.json does not say vocab_size, hidden_size and num_hidden_layers",
+            f"config.json does not say {', '.join(names[0] for names in SIZES)}",
             where=str(reference),
             fix="name a causal language model",
         )
     logits, width, layers = sizes
-    return StandIn(str(reference), min(logits, tokens(reference) or logits), width, layers, CAUSAL)  # type: ignore[type-var]
+    tokens, mask = vocabulary_in(zoo.tokenizer_path() if isinstance(reference, ZooModel) else place(reference))
+    windowed = config.get("sliding_window") is not None or "sliding_attention" in (config.get("layer_types") or ())
+    able = CAUSAL if windowed else CAUSAL | {"bidirectional"}
+    return StandIn(str(reference), min(logits, tokens or logits), width, layers, able, mask)  # type: ignore[type-var]
 
 
 def unknown(reference: ModelReference, vocab: int) -> StandIn:
     """What stands in for a model of which nothing is known but the vocabulary it has to have."""
-    return StandIn(str(reference), vocab, capabilities=CAUSAL)
+    return StandIn(str(reference), vocab, width=UNKNOWN, layers=MANY, capabilities=CAUSAL | {"bidirectional"}, mask=0)
 
 
-def tokens(reference: ModelReference) -> int | None:
-    """How many ids a local model's tokenizer has, where a tokenizer.json says so; logits beyond them are padding."""
-    folder = zoo.tokenizer_path() if isinstance(reference, ZooModel) else place(reference)
+def vocabulary_in(folder: Path) -> tuple[int | None, int | None]:
+    """``(ids, mask)``: how many ids a tokenizer has, beyond which logits are padding, and its mask token; None if not told."""
     try:
         written = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
-        words = written["model"]["vocab"]
+        words, added = written["model"]["vocab"], {each["content"]: each["id"] for each in written["added_tokens"]}
         ids = [*words.values()] if isinstance(words, dict) else [len(words) - 1]
-        return 1 + max(ids + [added["id"] for added in written["added_tokens"]])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+        named = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8")).get("mask_token")
+        return 1 + max([*ids, *added.values()]), added.get(named["content"] if isinstance(named, dict) else named)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None, None
 
 
 def configuration(reference: ModelReference) -> dict[str, Any]:
@@ -70,7 +77,7 @@ def place(reference: ModelReference) -> Path:
 
 def facts_of(model: Model) -> StandIn:
     """A loaded model's facts."""
-    return StandIn(model.name, model.vocab, model.width, model.layers, model.capabilities)
+    return StandIn(model.name, model.vocab, model.width, model.layers, model.capabilities, model.mask)
 
 
 def model(reference: ModelReference, text: Text) -> Model:
@@ -81,7 +88,7 @@ def model(reference: ModelReference, text: Text) -> Model:
         return table.TableModel(reference.vocab, reference.seed, reference.layers)  # type: ignore[return-value]
     from penstock.backends.runtime import hf
 
-    loaded: Any = hf.load(address(reference), vocab=text.vocab)
+    loaded: Any = hf.load(address(reference), vocab=text.vocab, mask=text.mask)
     return loaded  # type: ignore[no-any-return]
 
 

@@ -8,8 +8,10 @@ from penstock.backends.enumerate.certify import Certificate, Small, certify, ste
 from penstock.backends.interpret import Interpreter
 from penstock.backends.runtime.runner import Decoded, Decoder, Request
 from penstock.backends.runtime.table import TableModel
+from penstock.backends.runtime.table_denoiser import TableDenoiser
 from penstock.passes.buckets import by_bucket
 from penstock.passes.build import StepGraph
+from penstock.passes.canvas import is_canvas
 from penstock.passes.order import elaborate
 
 PROMPTS = ([1], [2, 0, 1], [0, 2])
@@ -19,13 +21,13 @@ PROMPTS = ([1], [2, 0, 1], [0, 2])
 def views_of(stages: Sequence[Any]) -> dict[str, str]:
     """Every view that these stages use, with the name of its model."""
     parts = [part for stage in stages for part in stage.parts()]
-    return {view: model for part in parts if hasattr(part, "views") for view, model in part.views().items()}
+    return {view: model for part in parts for view, model in part.views().items()}
 
 
 def depths_of(stages: Sequence[Any]) -> dict[str, int]:
     """The layers that stages need models to have, by model, where one is not enough."""
     parts = [part for stage in stages for part in stage.parts()]
-    return {model: layers for part in parts if hasattr(part, "depth") for model, layers in part.depth.items()}
+    return {model: layers for part in parts for model, layers in part.layers_needed.items()}
 
 
 def small_world(
@@ -43,10 +45,20 @@ def small_world(
     views = views_of(stages)
     names = sorted(set(views.values()))
     deep = depths_of(stages) | dict(layers or {})
+    if is_canvas(stages):
+        return canvas_world(views, vocab, limit, prompts or {})
     models = {name: TableModel(vocab, seed + 1, deep.get(name, 1)) for seed, name in enumerate(names)}
     rows = {view: [[t % vocab for t in PROMPTS[b]] for b in range(batch)] for view in views}
     rows |= {view: [[0, *((t + 1) % vocab for t in prompt)] for prompt in rows[view]] for view in prompted if view in rows}
     return Small({view: models[name] for view, name in views.items()}, rows | dict(prompts or {}), eos, limit)
+
+
+def canvas_world(views: Mapping[str, str], vocab: int, limit: int, prompts: Mapping[str, Sequence[Sequence[int]]]) -> Small:
+    """Table denoisers for the views, and many rows: prompts of unequal length, none among them."""
+    span = limit + 1 + max(map(len, PROMPTS))
+    models = {view: TableDenoiser(vocab, seed + 1, span) for seed, view in enumerate(views)}
+    rows = [[t % vocab for t in ([], *PROMPTS)[row % 4]] for row in range(16)]
+    return Small(models, dict.fromkeys(views, rows) | dict(prompts), (), limit)
 
 
 def certify_stages(stages: Sequence[Any], reference: Sequence[Any] | None = None, **small: Any) -> Certificate:

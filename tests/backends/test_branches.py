@@ -10,11 +10,11 @@ from penstock.backends.interpret import Interpreter
 from penstock.backends.runtime.runner import Decoder, Request, derived, read
 from penstock.backends.runtime.table import TableModel
 from penstock.dsl.pipeline import Pipeline
-from penstock.face import traced
 from penstock.ir.state import RUNNING
 from penstock.library import ModelDrafter, ModelVerifier, Repetition, Temperature
 from penstock.library.control.pause import Pause
 from penstock.testing import certify_stages
+from penstock.traced import traced
 
 V, EOS = 5, 4
 MODELS = {"t": "table:5:1:2", "d": "table:5:2"}

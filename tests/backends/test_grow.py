@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from penstock.backends.eager.lower import lower
-from penstock.backends.runtime.runner import Decoder, Request, read
+from penstock.backends.runtime.runner import Decoder, Request, forwards, read
 from penstock.backends.runtime.table import TableModel
 from penstock.ir.errors import PenstockError
 from penstock.library import HiddenThought, ModelDrafter, ModelVerifier, Repetition, Temperature
@@ -56,3 +56,11 @@ def test_the_old_tokens_are_kept_bit_by_bit():
     assert torch.equal(state["seq"].tokens[:, : tokens.shape[1]], tokens)
     assert torch.equal(state["view:t"].cache.buffer[..., : cached.shape[-2] - 1, :], cached[..., :-1, :])
     assert isinstance(decoder.models["t"], TableModel)
+
+
+def test_each_row_counts_its_own_forwards_also_when_rows_end_join_and_go_on():
+    decoder, state = started(SAMPLED)
+    state = decoder.generate(state)
+    assert [row["t"] for row in forwards(state)] == list(LIMITS)
+    state = decoder.generate(decoder.resume(decoder.cat([state, decoder.take(state, [1])]), 12))
+    assert [row["t"] for row in forwards(state)] == [12] * 4

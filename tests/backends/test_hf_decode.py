@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from tiny_models import KINDS, chain, keep, tiny_model, tree
 from torch import Tensor
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from penstock.backends.runtime.hf import HuggingFaceModel, load, text
-from penstock.backends.runtime.hf.testing import KINDS, chain, keep, tiny_model, tree
 
 THIRD_PARTY = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "models"
 PROMPTS = [list(range(1, 6)), list(range(11, 20)), list(range(30, 42))]

@@ -4,12 +4,12 @@ import copy
 
 import pytest
 import torch
+from tiny_models import KINDS, chain, tiny_model, tree
 from torch import Tensor
 from transformers import PreTrainedModel
 
 from penstock.backends.runtime.cache import SlotCache
 from penstock.backends.runtime.hf import HuggingFaceModel
-from penstock.backends.runtime.hf.testing import KINDS, chain, tiny_model, tree
 from penstock.ir.host import Feed
 
 SLOTS = 24

@@ -1,14 +1,16 @@
 """References that load, and the errors of those that do not."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load as load_tensors, save_file
+from tiny_models import VOCAB, chain, tiny_model
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from penstock.backends.runtime.hf import HuggingFaceModel, load, text
-from penstock.backends.runtime.hf.testing import VOCAB, chain, tiny_model
 from penstock.ir.errors import PenstockError
 
 tokenizers = pytest.importorskip("tokenizers")
@@ -66,8 +68,60 @@ def test_an_unknown_reference_is_refused(reference: str) -> None:
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(PenstockError, match="cannot be loaded"):
+    with pytest.raises(PenstockError, match=r"there is no config\.json"):
         load(str(tmp_path))
+    with pytest.raises(PenstockError, match=r"cannot be loaded: .*from one of: +\(1\) .+"):
+        text(str(tmp_path))
+
+
+NORM, UP = "model.norm.weight", "model.layers.1.mlp.up_proj.weight"
+HALF = "model.safetensors: SafetensorError: "
+DAMAGED = {
+    "missing": (f"weights do not fit config.json: {UP} is missing; {NORM} is missing$", {NORM: None, UP: None}, {}),
+    "of another shape": (rf"weights do not fit config.json: {NORM} is \[7\], not \[64\]$", {NORM: torch.zeros(7)}, {}),
+    "more layers": (r"model.layers.4.* is missing; .* and 6 more$", {}, {"num_hidden_layers": 5}),
+    "cut off": (HALF + "Error while deserializing header: incomplete metadata", -1000, {}),
+    "empty": (HALF + "Error while deserializing header: header too small", 0, {}),
+    "a size that is true": ("Validation error .*'vocab_size'.* expected int, got bool", {}, {"vocab_size": True}),
+    "a negative size": ("cannot be loaded: RuntimeError: .*-5", {}, {"vocab_size": -5}),
+    "no heads": ("cannot be loaded: ZeroDivisionError: ", {}, {"num_attention_heads": 0}),
+    "no mapping": ("cannot be loaded: config.json should be a mapping$", {}, "[]"),
+    "no JSON": ("cannot be loaded: config.json: Expecting property name", {}, "{"),
+}
+
+
+@pytest.mark.parametrize(("reason", "weights", "config"), DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_checkpoint_is_one_error_that_says_what_is_damaged(folder, tmp_path, reason, weights, config) -> None:
+    held = (folder / "model.safetensors").read_bytes()
+    if isinstance(weights, int):
+        (tmp_path / "model.safetensors").write_bytes(held[:weights])
+    else:
+        tensors = {name: tensor for name, tensor in (load_tensors(held) | weights).items() if tensor is not None}
+        save_file(tensors, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    written = json.loads((folder / "config.json").read_text())
+    (tmp_path / "config.json").write_text(config if isinstance(config, str) else json.dumps(written | config))
+    with pytest.raises(PenstockError) as refusal:
+        load(str(tmp_path))
+    assert re.search(reason, refusal.value.what) and "\n" not in refusal.value.what
+    assert refusal.value.where == str(tmp_path)
+
+
+def test_weights_that_are_tied_are_not_missing(tmp_path: Path) -> None:
+    model = tiny_model("llama")
+    model.config.tie_word_embeddings = True
+    model.tie_weights()
+    model.save_pretrained(tmp_path)
+    assert "lm_head.weight" not in load_tensors((tmp_path / "model.safetensors").read_bytes())
+    assert load(str(tmp_path)).vocab == VOCAB
+
+
+@pytest.mark.parametrize("end", ['"x"', "1.5", '[1, "x"]'])
+def test_an_end_that_is_no_token_is_refused(folder: Path, tmp_path: Path, end: str) -> None:
+    for file in folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    (tmp_path / "generation_config.json").write_text(f'{{"eos_token_id": {end}}}')
+    with pytest.raises(PenstockError, match=r"generation_config\.json: eos_token_id is "):
+        text(str(tmp_path))
 
 
 def test_pickled_weights_are_refused(tmp_path: Path) -> None:

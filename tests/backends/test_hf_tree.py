@@ -5,12 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
+from tiny_models import KINDS, VOCAB, chain, keep, path, tiny_model, tree
 from torch import Tensor
 from transformers import PreTrainedModel
 
 from penstock.backends.runtime.cache import SlotCache
 from penstock.backends.runtime.hf import HuggingFaceModel, attention
-from penstock.backends.runtime.hf.testing import KINDS, VOCAB, chain, keep, path, tiny_model, tree
 from penstock.ir.host import Feed
 
 SLOTS = 40

@@ -12,10 +12,11 @@ from penstock.backends.runtime.runner import Decoder, Request, read
 from penstock.backends.runtime.table import TableModel
 from penstock.dsl.param import param
 from penstock.dsl.pipeline import Pipeline
-from penstock.face import compile, traced
+from penstock.face import compile
 from penstock.ir import noise
 from penstock.ir.ops import random as random_ops
 from penstock.library import ModelDrafter, ModelVerifier, Temperature
+from penstock.traced import traced
 
 MODELS = {"t": "table:7:1:2", "d": "table:7:2"}
 

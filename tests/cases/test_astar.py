@@ -13,9 +13,9 @@ from penstock.backends.runtime import runner as runtime
 from penstock.backends.runtime.runner import Decoder, Request, derived, read
 from penstock.backends.runtime.table import TableModel
 from penstock.dsl.pipeline import Pipeline
-from penstock.face import traced
 from penstock.library import ModelDrafter, ModelVerifier, Temperature
 from penstock.library.search.astar import AStar
+from penstock.traced import traced
 
 ROOT = 0.5
 V, DELIMITER, EOS, LIMIT = 6, 0, 5, 40

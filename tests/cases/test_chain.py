@@ -11,7 +11,7 @@ from penstock.ir.draft import Growth
 from penstock.ir.op import op
 from penstock.ir.ops.accept import RULES
 from penstock.library import ModelDrafter, ModelVerifier, Repetition, Temperature, ToyGrammar
-from penstock.passes import build
+from penstock.passes import sequence
 from penstock.testing import certify_stages, decode_stages
 
 CHAIN = (ModelDrafter(model="d", length=2), ModelVerifier(model="t"))
@@ -122,5 +122,5 @@ def test_a_bonus_drawn_at_the_wrong_site_is_seen():
 
 def test_an_unwarped_target_is_seen(monkeypatch):
     """Planted: the verdict is on the logits without the temperature that the reference has."""
-    monkeypatch.setattr(build, "composed", lambda step, order, scored: scored.raw)
+    monkeypatch.setattr(sequence, "composed", lambda step, order, scored: scored.raw)
     assert certify_stages([*CHAIN, Temperature(value=0.5)]).against_text > 1e-3

@@ -6,13 +6,13 @@ from typing import ClassVar
 import pytest
 import torch
 from early_exit import TARGET, agreeing, certified
+from tiny_models import tiny_model
 
 from penstock.backends.eager.lower import lower
 from penstock.backends.enumerate import law as enumerated
 from penstock.backends.enumerate.scratch import ForwardCheck, WrongForward
 from penstock.backends.runtime.cache import SlotCache
 from penstock.backends.runtime.hf import HuggingFaceModel
-from penstock.backends.runtime.hf.testing import tiny_model
 from penstock.backends.runtime.runner import Decoder, Request
 from penstock.backends.runtime.table import TableModel
 from penstock.ir.draft import Growth

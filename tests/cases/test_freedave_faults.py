@@ -4,17 +4,18 @@ from typing import Any
 
 import pytest
 import torch
-from canvases import BLANK, MASK, N, V, fill, reordering, static, step_of
+from canvases import BLANK, MASK, N, V, fill, infill, reordering, static, step_of
 
 from penstock.backends.eager.lower import lower
-from penstock.backends.runtime.canvas import CanvasDecoder, Infill
+from penstock.backends.runtime.runner import Decoder
 from penstock.backends.runtime.table_denoiser import TableDenoiser
 from penstock.dsl.stage import Stage
 from penstock.ir.ops import canvas as ops
+from penstock.ir.ops.rows import at
 from penstock.library.unmaskers.freedave import FreeDave
 from penstock.library.unmaskers.threshold import Threshold
 
-RIGHT = {op: op.meaning for op in (ops.likeliest, ops.gather_branch, ops.chain_verify, ops.worth_a_forward, ops.rank_positions)}
+RIGHT = {op: op.meaning for op in (ops.likeliest, at, ops.chain_verify, ops.worth_a_forward, ops.rank_positions)}
 
 
 @pytest.fixture
@@ -30,10 +31,10 @@ def deviations(stages: tuple[Stage, ...] = (FreeDave(drafts=4),), **how: Any) ->
     wrong = 0
     for seed in range(15):
         model = TableDenoiser(V, seed, N, pair=0.5)
-        (found,) = fill(model, [Infill(BLANK)], *stages, step="fresh")
+        (found,) = fill(model, [infill(BLANK)], *stages, step="fresh")
         wrong += (found.tokens, found.when) != static(model, BLANK, **how)[:2]
     independent = TableDenoiser(V, 3, N, pair=0.0)
-    return wrong, fill(independent, [Infill(BLANK)], *stages, step="fresh")[0].steps - 4
+    return wrong, fill(independent, [infill(BLANK)], *stages, step="fresh")[0].steps - 4
 
 
 def test_planted_verifying_tokens_but_not_positions(plant):
@@ -46,7 +47,7 @@ def test_planted_verifying_tokens_but_not_positions(plant):
 
     plant(ops.chain_verify, position_blind)
     assert deviations()[0] > 0
-    (found,) = fill(reordering(), [Infill([MASK] * 3)], FreeDave(drafts=2), step="fresh")
+    (found,) = fill(reordering(), [infill([MASK] * 3)], FreeDave(drafts=2), step="fresh")
     assert found.when == [0, 1, 2]  # not [0, 2, 1]
 
 
@@ -60,13 +61,13 @@ def test_planted_accepting_a_draft_that_is_part_of_the_target(plant):
 
 
 def test_planted_going_on_from_the_last_branch_instead_of_the_accepted_one(plant):
-    last = lambda values, index: RIGHT[ops.gather_branch](values, torch.full_like(index, 3))  # noqa: E731
-    plant(ops.gather_branch, last)
+    last = lambda values, index: RIGHT[at](values, torch.full_like(index, 3))  # noqa: E731
+    plant(at, last)
     graph = step_of(FreeDave(drafts=4))
     decoded = []
     for seed in range(5):  # step by step: a branch that was not worth a forward may never fill the canvas
-        decoder = CanvasDecoder(graph, {"m": TableDenoiser(V, seed, N, pair=0.5)}, lower(graph), mask=MASK)
-        handles = list(decoder.start([Infill(BLANK)]).values())
+        decoder = Decoder(graph, {"m": TableDenoiser(V, seed, N, pair=0.5)}, lower(graph))
+        handles = list(decoder.start([infill(BLANK)]).values())
         for _ in range(N):
             handles = list(decoder.step(*handles))
         decoded.append(handles[0].tokens[0].tolist())
@@ -76,7 +77,7 @@ def test_planted_going_on_from_the_last_branch_instead_of_the_accepted_one(plant
 def test_planted_discarding_or_mixing_up_the_carried_predictions_costs_forwards(plant):
     def forwards() -> int:
         return sum(
-            fill(TableDenoiser(V, seed, N, pair=0.5), [Infill(BLANK)], FreeDave(drafts=4), step="fresh")[0].steps
+            fill(TableDenoiser(V, seed, N, pair=0.5), [infill(BLANK)], FreeDave(drafts=4), step="fresh")[0].steps
             for seed in range(10)
         )
 
@@ -85,9 +86,9 @@ def test_planted_discarding_or_mixing_up_the_carried_predictions_costs_forwards(
     for wrong in (0, 3):  # predictions of the first branch, then of the last
 
         def mixed_up(values, index, wrong=wrong):
-            return RIGHT[ops.gather_branch](values, index * 0 + wrong if isinstance(values, tuple) else index)
+            return RIGHT[at](values, index * 0 + wrong if isinstance(values, tuple) else index)
 
-        plant(ops.gather_branch, mixed_up)
+        plant(at, mixed_up)
         assert forwards() > right
     plant(ops.worth_a_forward, lambda open, ready: RIGHT[ops.worth_a_forward](open, ready & False))
     assert forwards() == 10 * N
@@ -118,5 +119,5 @@ def test_planted_ties_that_do_not_nest(plant):
     plant(ops.rank_positions, by_shape)
     tied = TableDenoiser(V, 0, N, pair=0.0)
     tied.bias.zero_()
-    (found,) = fill(tied, [Infill(BLANK)], FreeDave(drafts=4), step="fresh")
+    (found,) = fill(tied, [infill(BLANK)], FreeDave(drafts=4), step="fresh")
     assert found.steps == N  # not 4: no draft is ever what the target becomes

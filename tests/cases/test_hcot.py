@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from tiny_models import tiny_model
 from torch import Tensor
 
 from penstock.backends.eager.lower import lower
@@ -13,7 +14,6 @@ from penstock.backends.enumerate.law import total_variation
 from penstock.backends.enumerate.scratch import ForwardCheck
 from penstock.backends.interpret import Interpreter
 from penstock.backends.runtime.hf.model import HuggingFaceModel
-from penstock.backends.runtime.hf.testing import tiny_model
 from penstock.backends.runtime.runner import Decoder, Request
 from penstock.backends.runtime.table import TableModel
 from penstock.ir.noise import addresses, exponentials

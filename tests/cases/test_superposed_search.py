@@ -8,9 +8,9 @@ import superposed
 import torch
 from superposed import NGrams, Superposed, interpolated, ngram_share
 from superposed_world import PROMPTS, SPD, V, by_hand, decode, markov, same, texts
+from tiny_models import tiny_model
 
 from penstock.backends.runtime.hf import HuggingFaceModel
-from penstock.backends.runtime.hf.testing import tiny_model
 from penstock.backends.runtime.table import TableModel
 from penstock.ir.errors import PenstockError
 from penstock.ir.op import op

@@ -1,6 +1,7 @@
 """The command line: what is printed, and how commands exit."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from penstock.cli.commands import app
+from penstock.cli.given import lines_of
 from penstock.library import STAGES
 
 GOOD = """\
@@ -133,6 +135,51 @@ def test_unreadable_prompts_are_exit_code_2(spec, tmp_path, content):
     done = penstock("run", spec(), "--prompts", str(file))
     assert done.exit_code == 2
     assert "prompts.txt: the prompts cannot be read" in done.stderr
+
+
+@pytest.mark.parametrize("content", [b"", b"\xef\xbb\xbf", b"\n  \r\n\x0c\n"])
+def test_a_file_without_prompts_is_exit_code_2(spec, tmp_path, content):
+    (tmp_path / "prompts.txt").write_bytes(content)
+    done = penstock("run", spec(), "--prompts", str(tmp_path / "prompts.txt"))
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "prompts.txt: there is no prompt" in done.stderr
+
+
+def test_a_line_ends_where_files_end_lines(tmp_path):
+    file = tmp_path / "prompts.txt"
+    file.write_bytes("\ufeffone\u2028still\x0cone\x85\r\ntwo\n\nthree".encode())
+    assert lines_of(file) == ["one\u2028still\x0cone\x85", "two", "three"]
+
+
+@pytest.mark.parametrize(
+    "option",
+    ["--max-new-tokens=1000001", "--max-new-tokens=0", "--max-new-tokens=" + "9" * 20, f"--seed={2**63}", "--seed=-1"],
+)
+def test_what_no_run_can_do_is_exit_code_2(spec, option):
+    done = penstock("run", spec(), option)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert f"'{option.partition('=')[0]}': Input should be" in done.stderr
+
+
+NO_PROMPTS = {"\udcff": r"--prompt '\udcff': not UTF-8 text", "9" * 5000: "'99999999999999999999...' is no text"}
+
+
+@pytest.mark.parametrize("prompt, said", NO_PROMPTS.items(), ids=["surrogate", "long"])
+def test_a_prompt_that_is_none_is_exit_code_2(spec, prompt, said):
+    done = penstock("run", spec(), "--prompt", prompt)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert said in done.stderr and len(done.stderr) < 300
+
+
+@pytest.mark.parametrize("options", [["check"], ["run"], ["run", "--json"]])
+def test_a_terminal_without_unicode_is_printed_to(tmp_path, options):
+    path = tmp_path / "\u00e9.yaml"
+    path.write_text(GOOD.replace("1 2", "\u0661 \u0662"), encoding="utf-8")  # Arabic for 1 2
+    command = [Path(sys.executable).with_name("penstock"), *options, path]
+    done = subprocess.run(command, capture_output=True, env=os.environ | {"PYTHONIOENCODING": "ascii"}, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    printed = {"check": b"/?.yaml: ok", "run": b"? ?", "--json": b'"prompt": "\\u0661 \\u0662"'}
+    assert printed[options[-1]] in done.stdout
 
 
 def test_no_prompt_is_exit_code_2(spec):

@@ -12,6 +12,7 @@ pipeline:
   - drafter.model: {model: d, length: 3}
   - verifier.model: {model: t}
   - transform.temperature: {value: {param: heat, default: 0.8}}
+  - transform.top_k: {k: {param: most, default: 7}}
 generate: {max_new_tokens: 12, seed: 3}
 prompts: ["1 2", "6"]
 """
@@ -38,7 +39,16 @@ def test_a_request_parameter_changes_the_text_and_its_absence_does_not(run):
 
 @pytest.mark.parametrize(
     "option, message",
-    [("heat=warm", "--param heat=warm: the value is no number"), ("cold=1", "no stage has a request parameter 'cold'")],
+    [
+        ("heat=warm", "--param heat=warm: the value is no number"),
+        ("cold=1", "no stage has a request parameter 'cold'"),
+        ("heat", "--param heat: there is no = between a name and a value"),
+        ("heat=inf", "--param heat=inf: the value is no finite number"),
+        (f"heat={'9' * 400}", f"--param heat={'9' * 55}...: the value is no finite number"),
+        (f"heat={'9' * 9999}", "the value is no finite number"),
+        (f"most={10**30}", "should be less than or equal to 9223372036854775807"),
+        ("most=0.5", "request parameter most is 0.5"),
+    ],
 )
 def test_a_wrong_parameter_is_one_message(run, option, message):
     result = run("--param", option)

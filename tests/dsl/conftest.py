@@ -10,6 +10,7 @@ from penstock.dsl.param import Param
 from penstock.dsl.registry import stage_class
 from penstock.dsl.roles import Effect, Role
 from penstock.dsl.stage import Stage, StageField
+from penstock.ir.roles import METHODS
 
 
 class TrivialDrafter(Stage):
@@ -23,6 +24,9 @@ class TrivialDrafter(Stage):
     length: Annotated[int, Field(ge=1)] = 4
     """How many."""
     mirror: bool = True
+
+    def propose(self, step, stage):
+        """Never called."""
 
 
 class TrivialTransform(Stage):
@@ -39,6 +43,9 @@ class TrivialTransform(Stage):
     inner: StageField | None = None
     others: tuple[StageField, ...] = ()
 
+    def transform(self, logits):
+        return logits
+
 
 @pytest.fixture
 def drafter() -> type[TrivialDrafter]:
@@ -51,8 +58,9 @@ def transform() -> type[TrivialTransform]:
 
 
 def trivial(name: str, stage_role: str, stage_effect: str = "steers") -> type[Stage]:
-    """A stage without fields."""
-    body = {"kind": f"trivial.{name}", "role": stage_role, "effect": stage_effect, "__module__": __name__}
+    """A stage without fields, whose methods are never called."""
+    methods = dict.fromkeys(METHODS.get(stage_role, ((),))[0], lambda *_: None)
+    body = methods | {"kind": f"trivial.{name}", "role": stage_role, "effect": stage_effect, "__module__": __name__}
     return type(name.capitalize(), (Stage,), body)
 
 

@@ -26,8 +26,9 @@ def test_an_entry_point_is_imported_once(entry, tmp_path, monkeypatch):
         "from penstock.dsl.stage import Stage\n"
         "class Mine(Stage):\n"
         "    kind = 'mine.tap'\n"
-        "    role = 'tap'\n"
+        "    role = 'encoder'\n"
         "    effect = 'steers'\n"
+        "    def learn(self, step, commit, stage): pass\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     entry("other_package")

@@ -1,7 +1,9 @@
 """Specs: exact round trips, and one error with a line and a column for every mistake."""
 
 import json
+import os
 import random
+import threading
 from pathlib import Path
 
 import pytest
@@ -195,6 +197,18 @@ MISTAKES = {
         "stage trivial.transform, field value.defalt: there is no such field",
         "did you mean default?",
     ),
+    "parameter's name": (
+        HEAD + "pipeline: [trivial.transform: {value: {param: T}}]",
+        "3:47",
+        'stage trivial.transform, field value.param: is not spelt like a name, not "T"',
+        "small letters",
+    ),
+    "beyond 64 bits": (
+        HEAD + "pipeline: [trivial.drafter: {model: a, length: 9223372036854775808}]",
+        "3:48",
+        "field length: should be less than or equal to 9223372036854775807",
+        "",
+    ),
     "parameter's default": (
         HEAD + "pipeline: [trivial.transform: {value: {param: t, default: -1}}]",
         "3:39",
@@ -245,6 +259,30 @@ MISTAKES = {
         "field models.a: there is no folder ",
         "hf:",
     ),
+    "no such home": (
+        "penstock: 1\nmodels: {a: ~nouser/x}\npipeline: [trivial.tap]",
+        "2:13",
+        "field models.a: model reference '~nouser/x': Could not determine home directory",
+        "hf:",
+    ),
+    "no path": (
+        'penstock: 1\nmodels: {a: "./x\\0"}\npipeline: [trivial.tap]',
+        "2:13",
+        r"field models.a: model reference './x\x00': embedded null byte",
+        "hf:",
+    ),
+    "no path of this length": (
+        f"penstock: 1\nmodels: {{a: ./{'x' * 300}}}\npipeline: [trivial.tap]",
+        "2:13",
+        "field models.a: there is no folder ",
+        "hf:",
+    ),
+    "a model without a name": (
+        "penstock: 1\nmodels: {1x: zoo:a}\npipeline: [trivial.tap]",
+        "2:10",
+        'field models.1x: is not spelt like a name, not "1x"',
+        "no digit first",
+    ),
     "unknown model": (
         HEAD + "pipeline: [trivial.drafter: {model: b}]",
         "3:37",
@@ -269,6 +307,12 @@ MISTAKES = {
         "view v, field model: no model is called 'b'",
         "",
     ),
+    "a misspelt field of a view": (
+        HEAD + "views: {model: {modl: a}}\npipeline: [trivial.tap]",
+        "3:17",
+        "field views.model.modl: there is no such field",
+        "did you mean model?",
+    ),
     "a view called like a model": (
         HEAD + "views: {a: {model: a}}\npipeline: [trivial.tap]",
         "3:8",
@@ -286,6 +330,12 @@ MISTAKES = {
         "3:28",
         "field generate.max_new_tokens: should be greater than or equal to 1, not 0",
         "`max_new_tokens: 64`",
+    ),
+    "too long a text": (
+        HEAD + "generate: {max_new_tokens: 99999999999}\npipeline: [trivial.tap]",
+        "3:28",
+        "field generate.max_new_tokens: should be less than or equal to 1000000, not 99999999999",
+        "",
     ),
     "prompts": (HEAD + "prompts: [a, 3]\npipeline: [trivial.tap]", "3:14", "field prompts.1: should be a valid string", ""),
     "prompt": (HEAD + "prompt: 3\npipeline: [trivial.tap]", "3:9", "field prompts.0: should be a valid string", ""),
@@ -313,6 +363,8 @@ MISTAKES = {
     "very long": ("a: " + "x" * MAX_BYTES + "\n", None, f"larger than {MAX_BYTES} bytes", "files"),
     "very long number": ("a: " + "9" * 9999 + "\n", "1:4", "a number too long to read", ""),
     "two documents": ("a: 1\n---\nb: 2\n", "2:1", "a second document begins here", "one spec"),
+    "no character": ('a: 1\nb: "\\U00110000"\n', "2:7", "there is no such character", "U0010FFFF"),
+    "no character at all": ('a: 1\nb: "\\UFFFFFFFF"\n', "2:7", "there is no such character", "U0010FFFF"),
     "control character": ("a: 1\nb: \x00\n", "2:4", "not a text: a control character", "UTF-8"),
     "unclosed": ("a: [1, 2\nb: 3\n", "2:2", "not readable as YAML: expected ',' or ']'", ""),
     "unclosed JSON": ('{"penstock": 1, "models": {', "1:28", "not readable as YAML", ""),
@@ -335,6 +387,37 @@ MISTAKES = {
         "3:11",
         "edge a -> c: there is no node c",
         "the nodes are a, b",
+    ),
+    "wires: an edge from nothing": (
+        HEAD + "pipeline: {nodes: {a: trivial.scorer}, edges: [[a]]}",
+        "3:48",
+        "pipeline, field edges.0: has too few items",
+        "",
+    ),
+    "wires: an edge of three": (
+        HEAD + "pipeline: {nodes: {a: trivial.scorer}, edges: [[a, a, a]]}",
+        "3:48",
+        "pipeline, field edges.0: has too many items",
+        "",
+    ),
+    "wires: no nodes": (HEAD + "nodes: 3", "3:8", "pipeline, field nodes: should be a mapping, not 3", ""),
+    "wires: unknown stage at the top": (
+        HEAD + "nodes:\n  a: trivial.tup",
+        "4:6",
+        "pipeline, field nodes.a: there is no stage trivial.tup",
+        "",
+    ),
+    "wires: unknown node at the top": (
+        HEAD + "nodes: {a: trivial.scorer, b: trivial.tap}\nedges: [[a, c]]",
+        "4:8",
+        "edge a -> c: there is no node c",
+        "the nodes are a, b",
+    ),
+    "wires: and a chain": (
+        HEAD + "pipeline: [trivial.scorer]\nnodes: {a: trivial.scorer}",
+        "4:1",
+        "pipeline and nodes are both given",
+        "keep one",
     ),
     "wires: cycle": (
         HEAD + "pipeline: {nodes: {a: trivial.gate, b: trivial.tap}, edges: [[a, b], [b, a]]}",
@@ -382,6 +465,23 @@ def test_files_that_are_no_specs(tmp_path, content, what):
     with pytest.raises(PenstockError, match=what) as caught:
         load(file)
     assert caught.value.where.startswith(str(file))
+
+
+@pytest.mark.parametrize("name, what", [("x" * 300, "File name too long"), ("a\0b", "embedded null byte")])
+def test_a_name_that_no_file_can_have(name, what):
+    with pytest.raises(PenstockError, match=f"the spec cannot be read: {what}") as caught:
+        load(Path(name))
+    assert caught.value.where == name
+
+
+def test_a_pipe_is_read_like_a_file(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=(HEAD + "pipeline: [trivial.scorer]",), daemon=True)
+    writer.start()
+    pipeline = load(pipe)
+    writer.join()
+    assert pipeline.base == Path.cwd()
 
 
 def test_a_folder_is_no_spec(tmp_path):

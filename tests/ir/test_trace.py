@@ -13,14 +13,15 @@ from penstock.ir.op import op
 from penstock.ir.ops.sequence import append, get, look, put
 from penstock.ir.region import repeat
 from penstock.ir.show import show
-from penstock.ir.standin import StandIn, example_state
+from penstock.ir.standin import StandIn
 from penstock.ir.state import Register
 from penstock.ir.trace import Tracer
 from penstock.library import ModelDrafter, ModelVerifier, Repetition, Temperature
-from penstock.passes.build import build
+from penstock.passes.build import build, example_state
 from penstock.passes.dead_code import dead_code
 from penstock.passes.lint import LintError, linear, row_wise
 from penstock.passes.order import elaborate
+from penstock.passes.plan import Plan
 
 GOLDEN = """\
   # step
@@ -55,7 +56,7 @@ def step_of(*stages: Stage, vocab: int = 7):
 
 
 def tracer() -> Tracer:
-    state = example_state({"t": StandIn("t", 7)}, 2) | {"reg:x": Register(torch.zeros(7, 3))}
+    state = example_state(Plan(()), {"t": StandIn("t", 7)}) | {"reg:x": Register(torch.zeros(7, 3))}
     return Tracer(state, 7)
 
 
@@ -120,8 +121,8 @@ class Shapeless(Stage):
 def test_a_type_error_names_the_stage_and_its_place():
     with pytest.raises(PenstockError) as caught:
         step_of(ModelVerifier(model="t"), Shapeless())
-    assert "tests.shapeless.0" in str(caught.value) and "test_trace.py:" in str(caught.value)
-    assert "f32[b,1,v]" in str(caught.value)
+    line = Shapeless.transform.__code__.co_firstlineno + 1
+    assert "stage tests.shapeless.0" in str(caught.value) and f"test_trace.py:{line}: transform(f32[b,1,v])" in str(caught.value)
 
 
 def test_plain_torch_is_one_atomic_node_and_ops_are_seen():
@@ -156,5 +157,5 @@ def test_regions_carry_values_and_the_handles_they_touch():
 
 def test_an_unknown_handle_is_named():
     t = tracer()
-    with tracing.recording(t), pytest.raises(PenstockError, match="'view:nobody'"):
+    with tracing.recording(t), pytest.raises(PenstockError, match="reads the view nobody, which no stage of this pipeline has"):
         append("view:nobody", None, None, ())

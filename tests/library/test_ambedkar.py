@@ -6,16 +6,16 @@ from functools import cache
 import pytest
 import torch
 from ambedkar_oracle import Method, js, probabilities, share
-from pydantic import ValidationError
+from tiny_models import VOCAB
 from whole_transformers import Whole, weights
 
 from penstock.backends.eager.lower import lower
 from penstock.backends.runtime.hf.model import HuggingFaceModel
-from penstock.backends.runtime.hf.testing import VOCAB
 from penstock.backends.runtime.runner import Decoder, Request
 from penstock.backends.runtime.table import TableModel
 from penstock.dsl.pipeline import Pipeline
 from penstock.face import certify, compile
+from penstock.ir.errors import PenstockError
 from penstock.ir.ops import forward
 from penstock.ir.ops.divergence import js as full_js, js_shares
 from penstock.ir.standin import StandIn
@@ -92,7 +92,7 @@ def test_an_exempt_token_is_not_penalised():
     logits, fair, swapped = torch.tensor([[2.0, 1.0]]), torch.tensor([[4.0, 0.0]]), torch.tensor([[0.0, 4.0]])
     assert chosen(steered(alpha=100.0, k=2, exempt=(0,)), logits, fair, swapped).tolist() == [0]
     assert chosen(steered(alpha=100.0, k=2, exempt=(1,)), logits, fair, swapped).tolist() == [1]
-    with pytest.raises(ValueError, match="argmin of D selects whatever is exempt"):
+    with pytest.raises(PenstockError, match="argmin of D selects whatever is exempt"):
         steered(select="argmin", exempt=(0,))
 
 
@@ -215,5 +215,5 @@ def test_the_defaults_are_the_authors():
 
 
 def test_one_view_for_both_branches_is_refused():
-    with pytest.raises(ValidationError, match="both branches are the view fair"):
+    with pytest.raises(PenstockError, match="both branches are the view fair"):
         Ambedkar(model="fair", view="fair")

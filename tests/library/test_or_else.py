@@ -97,7 +97,7 @@ def test_what_its_verifier_must_serve_in_every_step_is_refused_by_name(drafter):
 
 def test_what_is_no_drafter_by_itself_is_refused_where_it_is_declared():
     for other in (VERIFIER, Del(model="t", exits=(1,), longest=2)):
-        with pytest.raises(ValueError, match="no drafter by itself|decides what the next step"):
+        with pytest.raises(PenstockError, match="no drafter by itself|decides what the next step"):
             OrElse(first=LOOKUP, second=other)
 
 

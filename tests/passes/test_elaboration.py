@@ -81,6 +81,9 @@ class Program(Stage):
     role: ClassVar[Role] = "program"
     effect: ClassVar[Effect] = "steers"
 
+    def run(self, runner, requests):
+        """Never called."""
+
 
 def test_a_stage_without_a_phase_is_refused_not_dropped():
     with pytest.raises(PenstockError, match=r"tests.program.0 is a program, which has no phase in a step"):

@@ -1,15 +1,19 @@
 """Static decoding of a canvas written out by hand, and canvas pipelines over table denoisers."""
 
+from dataclasses import dataclass
 from functools import cache
 
 import torch
 
 from penstock.backends.eager.lower import lower
 from penstock.backends.interpret import Interpreter
-from penstock.backends.runtime.canvas import CanvasDecoder, Filled, Infill
+from penstock.backends.runtime.runner import Decoder
 from penstock.backends.runtime.table_denoiser import TableDenoiser
 from penstock.dsl.stage import Stage
+from penstock.ir.rows import State
+from penstock.ir.runner import Request
 from penstock.ir.standin import StandIn
+from penstock.ir.state import STATUS
 from penstock.library.denoisers.model import ModelDenoiser
 from penstock.passes.build import build
 from penstock.passes.order import elaborate
@@ -19,23 +23,45 @@ MASK = V
 BLANK = [MASK] * N
 
 
-def step_of(*stages: Stage, eos: tuple[int, ...] = ()):
-    views = {"m": StandIn("m", V + 1, capabilities=TableDenoiser.capabilities)}
-    return build(elaborate((ModelDenoiser(model="m"), *stages)), views, eos=eos)
+@dataclass(frozen=True)
+class Filled:
+    """What became of a canvas; ``when``: the static step that committed each position."""
+
+    tokens: list[int]
+    status: str
+    steps: int
+    when: list[int]
+
+
+def infill(canvas: list[int], prompts: dict[str, list[int]] | None = None, key: int | None = None) -> Request:
+    return Request(prompts or {}, len(canvas), key, canvas=canvas)
+
+
+def step_of(*stages: Stage, eos: tuple[int, ...] = (), block: int | None = None):
+    views = {"m": StandIn("m", V + 1, capabilities=TableDenoiser.capabilities, mask=MASK)}
+    return build(elaborate((ModelDenoiser(model="m", block=block), *stages)), views, eos=eos)
 
 
 @cache
-def lowered(*stages: Stage):
-    graph = step_of(*stages)
+def lowered(*stages: Stage, block: int | None = None):
+    graph = step_of(*stages, block=block)
     return graph, lower(graph)
 
 
-def fill(model: TableDenoiser, rows: list[Infill], *stages: Stage, block: int | None = None, step=None) -> list[Filled]:
-    graph, eager = (step_of(*stages), None) if step == "fresh" else lowered(*stages)
+def filled(state: State) -> list[Filled]:
+    seq = state["seq"]
+    columns = (seq.tokens, seq.length, seq.status, seq.steps, seq.when)
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    return [Filled(t[:n], STATUS[status], steps, when[:n]) for t, n, status, steps, when in rows]
+
+
+def fill(model: TableDenoiser, rows: list[Request], *stages: Stage, block: int | None = None, step=None) -> list[Filled]:
+    graph, eager = (step_of(*stages, block=block), None) if step == "fresh" else lowered(*stages, block=block)
     if eager is None:
         eager = lower(graph)
     run = (lambda *handles: Interpreter().run(graph.graph, handles)) if step == "interpreter" else eager
-    return CanvasDecoder(graph, {"m": model}, run, mask=MASK, block=block).fill(rows)
+    decoder = Decoder(graph, {"m": model}, run)
+    return filled(decoder.generate(decoder.start(rows)))
 
 
 def static(model, canvas, prompt=(), *, per_step=1, threshold=2.0, by_text=False, block=None, lean=0.0):

@@ -12,8 +12,8 @@ class Multiround(Recursive):
     """Recursive rejection over iid children: the draft is not shrunk (SpecInfer's rule, card E)."""
 
     def reject(self, state, token, where):
-        t, d, one = state
-        return owed_after(t, d, where), d, one
+        t, d = state
+        return owed_after(t, d, where), d
 
 
 class Fresh(KSeq):
@@ -51,14 +51,14 @@ class Unnormalised(Recursive):
     """Planted: a refused child is taken out of the draft, which is not renormalised."""
 
     def reject(self, state, token, where):
-        t, d, one = state
-        return owed_after(t, d, where), d.scatter(1, token[:, None], 0.0), one
+        t, d = state
+        return owed_after(t, d, where), d.scatter(1, token[:, None], 0.0)
 
 
 class ShrinkFirst(Recursive):
     """Planted: the draft is shrunk before it is subtracted."""
 
     def reject(self, state, token, where):
-        t, d, one = state
+        t, d = state
         shrunk = without(d, token, where)
-        return owed_after(t, shrunk, where), shrunk, one
+        return owed_after(t, shrunk, where), shrunk

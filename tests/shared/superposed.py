@@ -12,9 +12,10 @@ from penstock.dsl.names import ModelName
 from penstock.dsl.roles import Effect, Role
 from penstock.dsl.stage import Stage
 from penstock.ir.op import op
-from penstock.ir.ops.frontier import endings, for_each, likeliest, mixture
+from penstock.ir.ops.frontier import endings, likeliest, mixture
 from penstock.ir.ops.inject import at_root, inject
 from penstock.ir.ops.logits import scale
+from penstock.ir.ops.rows import widened
 
 MULTIPLIER = 6364136223846793005
 
@@ -108,7 +109,7 @@ class Superposed(Stage):
         logits, _ = step.forward(self.seat)
         token, log_p = likeliest(scale(at_root(logits), self.tau), self.keep)
         if self.table is None:
-            return token, for_each(log_p, self.width)
+            return token, widened(log_p, self.width)
         context = endings("seq", f"view:{self.seat}", max(self.table.shares) - 1)
         return token, interpolated(log_p, ngram_share(self.table, context, token), self.alpha, self.penalty)
 

@@ -7,11 +7,10 @@ import torch
 from superposed import NGrams, Superposed
 
 from penstock.backends.eager.lower import lower
-from penstock.backends.runtime.runner import Decoder
+from penstock.backends.runtime.runner import Decoder, Request
 from penstock.backends.runtime.table import TableModel
 from penstock.ir.frontier import hypotheses
 from penstock.passes.build import build
-from penstock.passes.frontier import frontier_state
 from penstock.passes.order import elaborate
 
 V = 6
@@ -32,8 +31,8 @@ def decode(stages, model, prompts=PROMPTS, limit=6, eos=(), run=lower, traced=No
     """Best texts with scores by row, and the last state."""
     plan = elaborate(stages)
     step = build(plan, {"m": traced or model}, eos=eos)
-    state = frontier_state(plan, {"m": prompts}, {"m": model}, limit)
-    state = Decoder(step, {"m": model}, run(step)).generate(state)
+    decoder = Decoder(step, {"m": model}, run(step))
+    state = decoder.generate(decoder.start([Request({"m": prompt}, limit, key) for key, prompt in enumerate(prompts)]))
     return hypotheses(state["seq"]), state
 
 

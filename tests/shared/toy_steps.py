@@ -16,10 +16,10 @@ from penstock.ir import tracing
 from penstock.ir.op import op
 from penstock.ir.ops.sequence import look
 from penstock.ir.rows import State
-from penstock.ir.standin import StandIn, example_state
+from penstock.ir.standin import StandIn
 from penstock.ir.state import LENGTH, Register, new_sequence, new_view
 from penstock.ir.trace import Tracer
-from penstock.passes.build import StepGraph
+from penstock.passes.build import StepGraph, example_state
 from penstock.passes.lint import linear, row_wise
 from penstock.passes.plan import Plan
 
@@ -62,7 +62,7 @@ def row_of(token: Tensor, like: Tensor) -> Tensor:
 
 def traced(body: Callable[[], None]) -> fx.Graph:
     """A step that does this; its sequence is looked at first, so that it knows which rows live."""
-    state = example_state({"t": StandIn("t", VOCAB)}, 4)
+    state = example_state(Plan(()), {"t": StandIn("t", VOCAB)})
     state |= {"reg:x": Register(torch.zeros(7, WIDTH)), "reg:y": Register(torch.zeros(7))}
     tracer = Tracer(state, VOCAB)
     with tracing.recording(tracer):

@@ -1,8 +1,7 @@
 """Tiny transformers, with a cache and without: what they say depends on the whole text, so a lost token anywhere shows."""
 
 import torch
-
-from penstock.backends.runtime.hf.testing import tiny_model
+from tiny_models import tiny_model
 
 
 def weights(kind, seed=5):

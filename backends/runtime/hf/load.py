@@ -1,11 +1,13 @@
 """From a reference (``hf:org/name`` or a local folder) to a model and a tokenizer; remote code never runs."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from huggingface_hub import snapshot_download
+from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 from transformers.utils import logging
 
@@ -25,12 +27,20 @@ def load(
     reference: str,
     *,
     vocab: int | None = None,
+    mask: int | None = None,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
 ) -> HuggingFaceModel:
-    """The model of a reference, from safetensors only; logits beyond ``vocab`` (the tokenizer's) are cut off."""
-    model = _pretrained(AutoModelForCausalLM, reference, dtype=dtype, use_safetensors=True, trust_remote_code=False)
-    return HuggingFaceModel(model.to(device), reference, vocab)
+    """The model of a reference, from safetensors only; logits beyond ``vocab`` (the tokenizer's) are cut off.
+
+    ``mask``: the tokenizer's mask token, which a canvas is made of.
+    """
+    if not (Path(folder(reference)) / "config.json").is_file():
+        raise PenstockError("there is no config.json", where=reference, fix=FIX)
+    options = dict(dtype=dtype, use_safetensors=True, ignore_mismatched_sizes=True, output_loading_info=True)
+    model, found = _pretrained(AutoModelForCausalLM, reference, trust_remote_code=False, **options)
+    _complete(reference, found)
+    return HuggingFaceModel(model.to(device), reference, vocab, mask)
 
 
 def text(reference: str) -> HuggingFaceText:
@@ -54,20 +64,62 @@ def _eos(reference: str) -> frozenset[int]:
     for name, source in (("generation_config.json", GenerationConfig), ("config.json", AutoConfig)):
         if (place / name).exists():
             ends = _pretrained(source, reference).eos_token_id
+            ids = ends if isinstance(ends, list) else [ends]
+            if not all(isinstance(token, int) for token in ids if ends is not None):
+                raise PenstockError(f"{name}: eos_token_id is {ends!r}", where=reference, fix="give a token's id, or a list")
             if ends is not None:
-                return frozenset([ends] if isinstance(ends, int) else ends)
+                return frozenset(ids)
     return frozenset()
+
+
+def _complete(reference: str, found: Any) -> None:
+    """Raises PenstockError where the checkpoint lacks weights, which transformers would have drawn at random."""
+    resized = {name: f"{name} is {list(given)}, not {list(wanted)}" for name, given, wanted in found["mismatched_keys"]}
+    lacking = [name for name in sorted(found["missing_keys"]) if name not in resized]
+    said = [*resized.values(), *(f"{name} is missing" for name in lacking)]
+    if said:
+        more = f" and {len(said) - 3} more" if len(said) > 3 else ""
+        raise PenstockError(f"the weights do not fit config.json: {'; '.join(said[:3])}{more}", where=reference, fix=FIX)
 
 
 def _pretrained(source: Any, reference: str, **options: Any) -> Any:
     logging.disable_progress_bar()  # a bar of transformers' own would stand in the middle of ours
-    return _guarded(reference, source.from_pretrained, folder(reference), **options)
+    loud = logging.get_verbosity()
+    logging.set_verbosity_error()  # and so would its report on weights, of which ours says what matters
+    try:
+        return _guarded(reference, source.from_pretrained, folder(reference), **options)
+    finally:
+        logging.set_verbosity(loud)
 
 
 def _guarded(reference: str, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
     """Call, or say in one line why transformers or the hub could not."""
     try:
         return call(*arguments, **options)
-    except (OSError, ValueError, KeyError, ImportError) as error:
-        reason = str(error).strip().partition("\n")[0]
+    except Exception as error:  # damaged files end in whatever the code that reads them trips over
+        reason = _damage(Path(arguments[0])) or _reason(error)
         raise PenstockError(f"cannot be loaded: {reason}", where=reference, fix=FIX) from error
+
+
+def _reason(error: Exception) -> str:
+    """What an exception says, in one line; all of it where the first line only announces the rest."""
+    first, *rest = str(error).strip().splitlines() or [""]
+    text = " ".join([first, *(line.strip() for line in rest)]) if first.rstrip().endswith(":") else first
+    return text if isinstance(error, OSError | ValueError | ImportError) and text else f"{type(error).__name__}: {text}"
+
+
+def _damage(place: Path) -> str | None:
+    """The file of a folder that cannot be read, and why, if there is one."""
+    for file in sorted(place.glob("*.json")):
+        try:
+            held = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            return f"{file.name}: {_reason(error)}"
+        if not isinstance(held, dict) and file.name.endswith("config.json"):
+            return f"{file.name} should be a mapping"
+    for file in sorted(place.glob("*.safetensors")):
+        try:
+            safe_open(file, framework="pt").__exit__(None, None, None)
+        except (OSError, SafetensorError) as error:
+            return f"{file.name}: {_reason(error)}"
+    return None

@@ -23,9 +23,9 @@ ATTENTION_LAYERS = {"full_attention", "sliding_attention", "chunked_attention"}
 class HuggingFaceModel:
     """A decoder-only model as a `Model`; once wrapped, its own ``generate`` runs on our attention function too."""
 
-    def __init__(self, model: PreTrainedModel, name: str, vocab: int | None = None) -> None:
-        """``vocab``: how many logits stand for a token; columns beyond are padding and cut off."""
-        self.name = name
+    def __init__(self, model: PreTrainedModel, name: str, vocab: int | None = None, mask: int | None = None) -> None:
+        """``vocab``: how many logits stand for a token; columns beyond are padding and cut off. ``mask``: a canvas's own id."""
+        self.name, self.mask = name, mask
         self.model = model.eval()
         self._refuse_recurrence()
         self._take_over_attention()
@@ -64,7 +64,9 @@ class HuggingFaceModel:
         extent = feed.visible.shape[2]
         cache.place(feed.slots, feed.positions)
         states: list[Tensor] | None = [] if feed.want_hidden else None
-        call = Call(feed.positions, cache.positions[:, :extent], feed.visible, feed.hidden, states)
+        # Drafts may reach beyond the context, where nothing is accepted: learnt positions have no entry there.
+        positions = feed.positions if self.context is None else feed.positions.clamp(max=self.context - 1)
+        call = Call(positions, cache.positions[:, :extent], feed.visible, feed.hidden, states)
         logits = self._run(self._part(feed), call, SlotWriter(cache, feed.slots, extent), self._inputs(feed))
         return Forwarded(logits[..., : self.vocab], tuple(states or ()))
 

@@ -11,6 +11,7 @@ class HuggingFaceText:
     def __init__(self, tokenizer: PreTrainedTokenizerBase, eos: frozenset[int]) -> None:
         self.tokenizer, self.eos = tokenizer, eos
         self.vocab = max(tokenizer.get_vocab().values()) + 1
+        self.mask: int | None = tokenizer.mask_token_id
 
     def encode(self, text: str, *, special: bool = True) -> list[int]:
         """``special``: with what goes around a prompt, such as a start token; off for words and stop strings."""

@@ -1,5 +1,7 @@
 """How commands end: a user's mistake is one message on stderr and exit code 2, never a traceback."""
 
+import io
+import sys
 from typing import Any
 
 import typer
@@ -20,6 +22,17 @@ class Commands(TyperGroup):
         except PenstockError as error:
             typer.echo(f"error: {error}", err=True)
             raise typer.Exit(MISTAKE) from None
+
+
+def says_unicode() -> bool:
+    """Whether stdout can print any text as it is."""
+    return (getattr(sys.stdout, "encoding", None) or "").lower().replace("-", "").startswith("utf")
+
+
+def print_anyhow() -> None:
+    """Where stdout cannot print a character, print what stands for it."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
 
 
 def console() -> Console:

@@ -9,8 +9,9 @@ from rich.table import Table
 
 import penstock
 from penstock.cli import zoo
-from penstock.cli.app import Commands, console
-from penstock.ir.errors import PenstockError
+from penstock.cli.app import Commands, console, says_unicode
+from penstock.cli.given import lines_of, parameter, typed
+from penstock.dsl.limits import MAX_NEW_TOKENS, MAX_SEED
 
 app = typer.Typer(
     cls=Commands,
@@ -33,13 +34,13 @@ def run(
     spec: Spec,
     prompt: Annotated[list[str] | None, typer.Option(help="A prompt to continue; may be repeated.")] = None,
     prompts: Annotated[Path | None, typer.Option(help="A file with one prompt a line.")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Instead of the spec's.")] = None,
-    max_new_tokens: Annotated[int | None, typer.Option(min=1, help="Instead of the spec's.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, max=MAX_SEED, help="Instead of the spec's.")] = None,
+    max_new_tokens: Annotated[int | None, typer.Option(min=1, max=MAX_NEW_TOKENS, help="Instead of the spec's.")] = None,
     param: Annotated[list[str] | None, typer.Option(help="A request parameter, as name=value; may be repeated.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Continue prompts: those given here, else the spec's own."""
-    given = [*(prompt or []), *(lines_of(prompts) if prompts else [])]
+    given = [*map(typed, prompt or []), *(lines_of(prompts) if prompts else [])]
     pipeline = penstock.load(spec)
     values = dict(parameter(text) for text in param or [])
     results = penstock.run(pipeline, given or None, seed=seed, max_new_tokens=max_new_tokens, params=values)
@@ -51,6 +52,8 @@ def run(
         console().print(result.text)
         counts = f"{len(result.tokens)} tokens in {result.target_forwards:g} target forwards"
         console().print(f"  {result.status}: {counts}, {result.tokens_per_forward:.2f} a forward", style="dim")
+        for name, numbers in result.taps.items():
+            console().print(f"  {name}: {' '.join(f'{number:g}' for number in numbers)}", style="dim")
     console().print(f"  guarantee: {penstock.promise(pipeline)}", style="dim")
 
 
@@ -106,29 +109,11 @@ def summary(cls: type) -> str:
     return (cls.__doc__ or "").strip().partition("\n")[0]
 
 
-def parameter(text: str) -> tuple[str, float]:
-    """``name=value`` as a pair."""
-    name, _, value = text.partition("=")
-    try:
-        return name, int(value) if value.strip().lstrip("-").isdecimal() else float(value)
-    except ValueError:
-        raise PenstockError(f"--param {text}: the value is no number", fix="write it as in --param temperature=0.8") from None
-
-
 def told(result: Any) -> dict[str, Any]:
     """A result as JSON."""
-    names = ("prompt", "text", "tokens", "status", "steps", "target_forwards", "draft_forwards")
+    names = ("prompt", "text", "tokens", "status", "steps", "target_forwards", "draft_forwards", "taps")
     return {name: getattr(result, name) for name in names}
 
 
 def print_json(value: Any) -> None:
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
-
-
-def lines_of(path: Path) -> list[str]:
-    """The prompts of a file: its lines that are not blank."""
-    try:
-        return [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise PenstockError(f"the prompts cannot be read: {reason}", where=str(path)) from None
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=not says_unicode()))

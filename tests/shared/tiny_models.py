@@ -23,8 +23,10 @@ def tiny_model(kind: str, seed: int = 0) -> PreTrainedModel:
     shape = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 4, "num_attention_heads": 4}
     ends = {"bos_token_id": None, "eos_token_id": None, "pad_token_id": None}
     config = AutoConfig.for_model(kind, **shape, num_key_value_heads=2, vocab_size=VOCAB, **ends, **KINDS[kind])
-    # eager, the reference: sdpa drops softcapping without a word in some versions of transformers.
-    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32, attn_implementation="eager").eval()
+    with torch.random.fork_rng():  # the first weights are of the global generator
+        torch.manual_seed(seed)
+        # eager, the reference: sdpa drops softcapping without a word in some versions of transformers.
+        model = AutoModelForCausalLM.from_config(config, dtype=torch.float32, attn_implementation="eager").eval()
     generator = torch.Generator().manual_seed(seed)
     for weight in model.parameters():
         spread = weight.shape[-1] ** -0.5 if weight.ndim > 1 else 0.1

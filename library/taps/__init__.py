@@ -1,0 +1,1 @@
+"""Taps: they read what a step decided, and change nothing."""
