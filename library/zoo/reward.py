@@ -1,7 +1,7 @@
 """The process reward model as a scorer of partial texts: ``AStar.run(runner, requests, score=reward.load())``.
 
-``data/judged.py`` says where a verdict stands: at the last token of a step. `STEP_ENDS` are the tokens to pause at, so that a
-search asks for verdicts where the model was taught to give them; a text that has ended is judged at its last token as well.
+``data/judged.py`` says how verdicts are learnt: at every token of a solution, so any partial text has one. `STEP_ENDS` are the
+tokens for a search to pause at: there a step is complete, and its verdict is about all of it.
 """
 
 from collections.abc import Sequence

@@ -86,6 +86,7 @@ def test_ctrl_c_leaves_a_checkpoint_and_the_same_command_goes_on(tiny, monkeypat
 MISTAKES = {
     "no such model": (("train", "nobody"), "no plan trains 'nobody'"),
     "no steps": (("train", "tiny", "--steps", "0"), "--steps"),
+    "a seed too large": (("train", "tiny", "--seed", str(2**40)), "--seed"),
     "no such device": (("train", "tiny", "--device", "tpu"), "--device"),
     "no such folder of text": (("train", "tiny", "--text", "nowhere"), "no *.txt file here"),
     "a teacher that is not here": (("train", "drafter-tiny"), "no model 'target'"),

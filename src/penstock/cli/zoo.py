@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(name="zoo", rich_markup_mode=None)
 INTERRUPTED = 130
+MAX_SEED = 2**31 - 1
+"""A run has a million seeds of its own after this one, which must fit an integer too."""
 
 
 @app.callback(invoke_without_command=True)
@@ -37,7 +39,7 @@ def train(
     device: Annotated[Literal["cpu", "cuda"], typer.Option(help="On cuda, in bfloat16 where that is safe.")] = "cpu",
     steps: Annotated[int | None, typer.Option(min=1, help="Instead of the plan's.")] = None,
     text: Annotated[Path | None, typer.Option(help="A folder of plain text (*.txt) to mix in.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="What the weights begin from and the data is drawn with.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="What the weights begin from and the data is drawn with.")] = 0,
     threads: Annotated[int, typer.Option(min=1, help="Of the CPU.")] = 1,
 ) -> None:
     """Train a model from its plan; Ctrl-C leaves a checkpoint, and the same command goes on from it."""
