@@ -11,7 +11,7 @@ from penstock.library.zoo.data import arithmetic
 from penstock.library.zoo.data.draw import Split
 from penstock.library.zoo.data.stream import KINDS
 from penstock.library.zoo.index import Tables
-from penstock.library.zoo.measure import canvas, drafts, held_out, leanings, replies, surprise, verdicts
+from penstock.library.zoo.measure import canvas, constrained, drafts, held_out, leanings, replies, surprise, verdicts
 from penstock.library.zoo.train.plans import Plan
 from penstock.library.zoo.weights import load
 
@@ -62,11 +62,18 @@ def other_tasks(model: PreTrainedModel, plan: Plan, bench: Bench) -> Tables:
 
 
 def json_validity(model: PreTrainedModel, plan: Plan, bench: Bench) -> Tables:
-    """Answers that are JSON under the schema, as the model writes them by itself."""
-    # How many are valid under a grammar is another column, once there is a grammar of JSON to measure with.
+    """Answers that are JSON under the schema, as the model writes them by itself and as a grammar of the schema lets it."""
     asked = held_out.records(OTHERS)
-    told = replies.replies(model, bench.tokenizer, asked)
-    return {f"{OTHERS} requests for JSON": {"valid, no grammar": replies.share(replies.valid, asked, told)}}
+    told = {
+        "no grammar": replies.replies(model, bench.tokenizer, asked),
+        "grammar": constrained.replies(model, bench.tokenizer, asked),
+    }
+    judged = {"valid": replies.valid, "right": replies.right}
+    return {
+        f"{OTHERS} requests for JSON": {
+            f"{what}, {how}": replies.share(judge, asked, each) for how, each in told.items() for what, judge in judged.items()
+        }
+    }
 
 
 def agreements(model: PreTrainedModel, plan: Plan, bench: Bench) -> Tables:

@@ -12,8 +12,9 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from penstock.library.zoo import markers
 from penstock.library.zoo.data import arithmetic, functions, prose, records
 from penstock.library.zoo.data.draw import Draw
-from penstock.library.zoo.measure import canvas, drafts, held_out, replies
+from penstock.library.zoo.measure import canvas, constrained, drafts, held_out, replies
 from penstock.library.zoo.measure.surprise import bits_per_byte
+from penstock.library.zoo.weights import load
 
 
 @pytest.fixture(scope="module")
@@ -156,3 +157,19 @@ def test_denoised_replies_are_matched_up_to_their_end(tokenizer):
     assert canvas.denoised_match(Knowing(text), tokenizer, [made], length, 4) == 1.0
     wrong = replace(made, answer=made.answer + "1")
     assert canvas.denoised_match(Knowing(text), tokenizer, [wrong], length, 4) == 0.0
+
+
+def test_a_grammar_holds_whatever_the_model_wants(tokenizer, uniform):
+    asked = held_out.records(3)
+    for made, reply in zip(asked, constrained.replies(uniform, tokenizer, asked), strict=True):
+        first = next(iter(json.loads(made.answer)))
+        assert reply.startswith('<|answer|>{"' + first + '": "')
+    free = replies.replies(uniform, tokenizer, asked)
+    assert not any(replies.valid(made, reply) for made, reply in zip(asked, free, strict=True))
+
+
+def test_held_to_the_schema_a_model_is_right_as_often_as_by_itself(tokenizer):
+    model, asked = load("drafter-small"), held_out.records(6)
+    alone, held = replies.replies(model, tokenizer, asked), constrained.replies(model, tokenizer, asked)
+    assert replies.share(replies.valid, asked, held) == 1 >= replies.share(replies.valid, asked, alone)
+    assert replies.share(replies.right, asked, held) >= replies.share(replies.right, asked, alone)
