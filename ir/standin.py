@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from penstock.ir.host import Feed, Forwarded
+from penstock.ir.host import Feed, Forwarded, Model
 
 
 class NoCache:
@@ -41,6 +41,11 @@ class StandIn:
     layers: int = 2
     capabilities: frozenset[str] = frozenset()
     mask: int | None = None
+
+    @classmethod
+    def of(cls, model: Model) -> "StandIn":
+        """The facts of a model that is there."""
+        return cls(model.name, model.vocab, model.width, model.layers, model.capabilities, model.mask)
 
     def new_cache(self, rows: int, slots: int) -> NoCache:
         return NoCache(slots)

@@ -9,7 +9,7 @@ from typing import Any
 from torch import fx
 
 from penstock.ir.op import Op
-from penstock.ir.ops.logits import scale, softmax
+from penstock.ir.ops.logits import COLDEST, scale, softmax
 from penstock.ir.ops.random import largest, race
 from penstock.ir.ops.tree import tip_row
 from penstock.ir.region import Region
@@ -43,7 +43,7 @@ def cold_source(weights: Any) -> tuple[Any, int] | None:
 
 
 def is_cold(node: Any) -> bool:
-    return is_op(node, scale) and not isinstance(node.args[1], fx.Node) and node.args[1] == 0
+    return is_op(node, scale) and not isinstance(node.args[1], fx.Node) and node.args[1] < COLDEST
 
 
 def is_op(node: Any, op: Op) -> bool:

@@ -69,7 +69,7 @@ class Certificate:
 
 def step_of(plan: Plan, small: Small) -> StepGraph:
     """A plan's step over the small world's models."""
-    facts = {v: StandIn(m.name, m.vocab, m.width, m.layers, m.capabilities, m.mask) for v, m in small.models.items()}
+    facts = {v: StandIn.of(m) for v, m in small.models.items()}
     wanted = {view for p in plan.stages for view in p.stage.views()} or set(facts)
     return build(plan, {v: f for v, f in facts.items() if v in wanted}, eos=small.eos)
 

@@ -7,7 +7,7 @@ from pydantic import Field
 from penstock.dsl.param import Param
 from penstock.dsl.roles import Effect, Role
 from penstock.dsl.stage import Stage
-from penstock.ir.ops.logits import scale
+from penstock.ir.ops.logits import COLDEST, scale
 
 
 class Temperature(Stage):
@@ -22,12 +22,12 @@ class Temperature(Stage):
     @property
     def shrinks(self) -> bool:
         """At 0 one token is left, so a hard mask has to come before it."""
-        return isinstance(self.value, Param) or self.value == 0
+        return isinstance(self.value, Param) or self.greedy
 
     @property
     def greedy(self) -> bool:
-        """Whether it is constantly 0."""
-        return not isinstance(self.value, Param) and self.value == 0
+        """Whether it is constantly 0, or too close to it to divide by."""
+        return not isinstance(self.value, Param) and self.value < COLDEST
 
     def transform(self, logits: Any) -> Any:
         return scale(logits, self.value)

@@ -75,11 +75,6 @@ def place(reference: ModelReference) -> Path:
     return reference.folder
 
 
-def facts_of(model: Model) -> StandIn:
-    """A loaded model's facts."""
-    return StandIn(model.name, model.vocab, model.width, model.layers, model.capabilities, model.mask)
-
-
 def model(reference: ModelReference, text: Text) -> Model:
     """The model itself, weights loaded, logits cut to the tokens that its tokenizer has."""
     if isinstance(reference, TableModel):

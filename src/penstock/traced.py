@@ -40,7 +40,7 @@ def facts_of(pipeline: Pipeline, loaded: Mapping[str, Model]) -> dict[str, Stand
     facts: dict[str, StandIn | None] = {}
     for name, reference in references.items():
         try:
-            facts[name] = resolve.facts_of(loaded[name]) if name in loaded else resolve.facts(reference)
+            facts[name] = StandIn.of(loaded[name]) if name in loaded else resolve.facts(reference)
         except PenstockError as error:
             raise PenstockError(f"model {name}: {error.what}", where=declared or error.where, fix=error.fix) from None
     known = {name: fact for name, fact in facts.items() if fact is not None}

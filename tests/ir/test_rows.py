@@ -72,7 +72,7 @@ def test_cat_of_one_is_take_of_all():
 
 
 def same_rows(mine, others):
-    """Whether two states of equal buffers hold the same, trash slots aside."""
+    """Asserts that two states of equal buffers hold the same, trash slots aside."""
     for name in mine:
         for a, b in zip(leaves(mine[name]), leaves(others[name]), strict=True):
             slots = a.shape[-2] if a.dim() == 6 else a.shape[-1]

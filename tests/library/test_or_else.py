@@ -69,7 +69,7 @@ def test_the_second_drafts_only_where_the_first_finds_nothing():
 
 
 @pytest.mark.parametrize("wrong", ["the first row's rule for all", "the rules exchanged"])
-def test_a_rule_of_another_law_is_seen(wrong, monkeypatch):
+def test_a_rule_of_another_law_is_seen(wrong):
     def of_row(which, *values):
         index = torch.zeros_like(which) if wrong.startswith("the first") else 1 - which
         return meaning(which * 0 + index, *values)
