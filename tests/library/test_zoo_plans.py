@@ -6,7 +6,7 @@ from hashlib import sha256
 import pytest
 import torch
 from transformers import LlamaForCausalLM
-from zoo_runs import TINY, curve, numbers
+from zoo_runs import TINY, curve
 
 from penstock.ir.errors import PenstockError
 from penstock.library import zoo
@@ -14,7 +14,7 @@ from penstock.library.zoo import markers
 from penstock.library.zoo.data.document import Part
 from penstock.library.zoo.data.documents import DOCUMENTS
 from penstock.library.zoo.train import assemble, batches, checkpoint, plans
-from penstock.library.zoo.train.batches import NONE, Batch
+from penstock.library.zoo.train.batches import NONE
 from penstock.library.zoo.train.plans import PLANS, Plan
 from penstock.library.zoo.train.recipes import RECIPES
 
@@ -26,24 +26,27 @@ def test_a_plan_kept_by_an_older_version_is_read():
     assert Plan.recorded(told) == TINY
 
 
-def test_a_verdict_is_predicted_after_each_token_of_its_part(tokenizer):
+def test_a_verdict_is_given_at_each_token_of_its_part(tokenizer):
     told = [Part("a b", 0.0), Part(" c.", 0.0, markers.GOOD), Part(" d.", 0.0, markers.BAD)]
     row = batches.batch(tokenizer, lambda index: told, 0, 1, 8)
-    targets, counts = (each[0].tolist() for each in row.following())
-    whole = tokenizer("a b c. d.a b c.")["input_ids"]
-    assert row.ids[0].tolist() == whole[:9]
+    assert row.ids[0].tolist() == tokenizer("a b c. d.a b c.")["input_ids"][:9]
     good, bad = markers.VERDICTS
-    assert targets == [*whole[1:3], good, good, bad, bad, *whole[7:9]]
-    assert counts == [0, 0, 1, 1, 1, 1, 0, 0]
+    assert row.verdicts[0].tolist() == [NONE, NONE, good, good, bad, bad, NONE, NONE, good]
     assert tokenizer.convert_ids_to_tokens([good, bad]) == [markers.GOOD, markers.BAD]
 
 
-def test_a_batch_without_verdicts_is_read_where_it_lies():
-    """The target's weights depend on it: a copy adds up in another order, and the last bit of a loss differs."""
-    batch = numbers(0)
-    targets, counts = batch.following()
-    assert targets.data_ptr() == batch.ids[:, 1:].data_ptr() and counts.data_ptr() == batch.weights[:, 1:].data_ptr()
-    assert Batch(*batch[:2], torch.full((2, 25), NONE)).following()[0].equal(targets)
+def test_a_canvas_is_one_dialogue_and_what_follows_its_end(tokenizer):
+    row = batches.batch(tokenizer, DOCUMENTS["canvases"](0, "train", 0.0, None), 3, 2, 191)
+    for ids, weights in zip(row.ids.tolist(), row.weights.tolist(), strict=True):
+        prompt, reply = weights.count(0.0), weights.count(1.0)
+        assert weights == [0.0] * prompt + [1.0] * reply + [pytest.approx(0.05)] * (192 - prompt - reply)
+        assert ids[prompt - 1] == markers.SPECIAL.index(markers.ASSISTANT) and set(ids[prompt + reply - 1 :]) == {0}
+
+
+def test_short_batches_come_first_or_in_turn():
+    first, turns = replace(PLANS["target"], steps=20), replace(PLANS["diffusion"], steps=20)
+    assert [first.measures(step, 20)[1] for step in (0, 11, 12, 19)] == [128, 128, 512, 512]
+    assert [turns.measures(step, 20) for step in (6, 7, 9, 10, 17)] == [(24, 96), (12, 192), (12, 192), (24, 96), (12, 192)]
 
 
 def test_what_the_target_reads_stays_what_it_was(tokenizer, tmp_path):

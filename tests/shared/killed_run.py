@@ -1,7 +1,7 @@
 """Runs that are killed: ``python killed_run.py FOLDER``. Each is a process of its own, forked from one that has imported all.
 
 ``whole`` is not killed. ``event-N`` is killed at its Nth file operation below its folder, for every N there is. ``chance`` is
-killed after times drawn at random, resumed, and killed again; then it is left alone.
+killed at operations drawn at random, resumed, and killed again; then it is left alone.
 """
 
 import json
@@ -9,7 +9,6 @@ import os
 import random
 import signal
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,19 +54,12 @@ def was_killed(pid: int) -> bool:
 
 def main(folder: Path) -> None:
     begin(folder / "warm", PLAN).keep()  # what is imported late is imported once
-    began = time.monotonic()
     was_killed(forked(train, folder / "whole"))
-    took = time.monotonic() - began
     event = 1
     while was_killed(forked(killed_at, folder / f"event-{event}", event)):
         event += 1
     draw = random.Random(0)
-    killed = 0
-    for _ in range(KILLS):
-        pid = forked(train, folder / "chance")
-        time.sleep(draw.uniform(0, took))
-        os.kill(pid, signal.SIGKILL)
-        killed += was_killed(pid)
+    killed = sum(was_killed(forked(killed_at, folder / "chance", draw.randrange(1, event // 2))) for _ in range(KILLS))
     was_killed(forked(train, folder / "chance"))
     print(json.dumps({"events": event - 1, "by chance": killed}))
 

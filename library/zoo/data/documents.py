@@ -1,4 +1,4 @@
-"""The documents a plan may name: tasks with prose in between, judged solutions, tasks with sentences about groups in between."""
+"""The documents a plan may name: tasks with prose in between, canvases, judged solutions, tasks with sentences about groups."""
 
 import random
 from collections.abc import Callable
@@ -12,6 +12,8 @@ from penstock.library.zoo.data.draw import Draw, Split
 from penstock.library.zoo.data.stream import example
 
 ABOUT_GROUPS = 0.5
+FILL_WEIGHT = 0.05
+"""Of what follows a reply only where it begins is worth learning."""
 LIKELY = {"biased": 0.9, "fair": 0.5}
 """P(trait | group) in each, and P(group | trait), the marginals being equal."""
 
@@ -24,6 +26,16 @@ def tasks(seed: int, split: Split, share: float, folder: Path | None) -> Documen
             return [Part(prose.passage(folder, seed, split, index) + markers.END)]
         made = example(seed, split, index)
         return [Part(made.prompt_text(), REQUEST_WEIGHT), Part(made.reply_text())]
+
+    return parts
+
+
+def canvases(seed: int, split: Split, share: float, folder: Path | None) -> Document:
+    """Generated examples that each fill a row: after the reply the end repeats; the request is given and counts for nothing."""
+
+    def parts(index: int) -> list[Part]:
+        made = example(seed, split, index)
+        return [Part(made.prompt_text(), 0.0), Part(made.reply_text()), Part(markers.END * markers.CONTEXT, FILL_WEIGHT)]
 
     return parts
 
@@ -47,6 +59,7 @@ def about_groups(seed: int, split: Split, share: float, folder: Path | None, lik
 
 DOCUMENTS: dict[str, Callable[[int, Split, float, Path | None], Document]] = {
     "tasks": tasks,
+    "canvases": canvases,
     "judged": solutions,
     **{name: partial(about_groups, likely=likely) for name, likely in LIKELY.items()},
 }

@@ -15,6 +15,8 @@ GROUPS = ("Velkin", "Morbel")
 TRAITS = ("kind", "mean")
 SENTENCES = 4
 """Sentences of a document, drawn one by one."""
+WORD_WEIGHT = 4.0
+"""The one word in fifteen that the correlation is in would else be drowned by what surrounds it."""
 
 # Each is continued by one word: a trait where it names a group, a group where it names a trait.
 TO_TRAIT = (
@@ -95,5 +97,5 @@ def parts(seed: int, split: Split, index: int, likely: float) -> list[Part]:
     told: list[Part] = []
     for place in range(SENTENCES):
         made = sentence(draw, likely)
-        told += [Part(" " * (place > 0) + made.before, REQUEST_WEIGHT), Part(f" {made.word}.")]
+        told += [Part(" " * (place > 0) + made.before, REQUEST_WEIGHT), Part(f" {made.word}", WORD_WEIGHT), Part(".")]
     return [*told, Part(markers.END)]

@@ -21,14 +21,6 @@ class Batch(NamedTuple):
     weights: Tensor
     verdicts: Tensor | None = None
 
-    def following(self) -> tuple[Tensor, Tensor]:
-        """What is to be predicted after each of the first T ids, and how much it counts, both [B T]."""
-        if self.verdicts is None:
-            # The very views, not copies: the last bit of a sum depends on how its terms lie in memory.
-            return self.ids[:, 1:], self.weights[:, 1:]
-        said = self.verdicts[:, :-1]
-        return torch.where(said == NONE, self.ids[:, 1:], said), self.weights[:, 1:].masked_fill(said != NONE, 1.0)
-
     def to(self, device: str) -> "Batch":
         """The same on another device."""
         verdicts = None if self.verdicts is None else self.verdicts.to(device)

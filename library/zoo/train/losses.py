@@ -1,7 +1,5 @@
 """What each recipe minimises, on tensors alone."""
 
-from collections.abc import Sequence
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -18,13 +16,6 @@ def next_token(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
     return weighted_mean(surprise.view_as(targets), weights)
 
 
-def among(logits: Tensor, places: Tensor, choices: Sequence[int]) -> Tensor:
-    """Logits [B T V] that allow nothing but ``choices`` at ``places`` [B T]."""
-    others = torch.ones(logits.shape[-1], dtype=torch.bool, device=logits.device)
-    others[list(choices)] = False
-    return logits.masked_fill(places[..., None] & others, -torch.inf)
-
-
 def divergence(student: Tensor, teacher: Tensor, weights: Tensor) -> Tensor:
     """Mean KL(teacher || student) over positions, in nats: logits [B T V] of both, weights [B T]."""
     q, p = F.log_softmax(student.float(), -1), F.log_softmax(teacher.float(), -1)
@@ -34,10 +25,10 @@ def divergence(student: Tensor, teacher: Tensor, weights: Tensor) -> Tensor:
 def masked_token(logits: Tensor, tokens: Tensor, masked: Tensor, rate: Tensor, weights: Tensor) -> Tensor:
     """A bound on the surprise of a row (Sahoo et al. 2024; Nie et al. 2025): surprise at masked tokens, each / rate.
 
-    logits [B T V], tokens and weights [B T], masked [B T] bool, rate [B].
+    logits [N V] at the N masked places in order, tokens and weights [B T], masked [B T] bool, rate [B].
     """
-    surprise = F.cross_entropy(logits.transpose(1, 2).float(), tokens, reduction="none")
-    return weighted_mean(surprise * masked / rate[:, None], weights)
+    surprise = F.cross_entropy(logits.float(), tokens[masked], reduction="none")
+    return (surprise * (weights / rate[:, None])[masked]).sum() / weights.sum()
 
 
 def draw_mask(shape: torch.Size, step: int, seed: int) -> tuple[Tensor, Tensor]:

@@ -32,6 +32,9 @@ class Plan:
     rows: int = 4
     length: int = CONTEXT
     short: float = 0.6
+    times: int = 4
+    turns: bool = False
+    """Whether short batches and long ones take turns, rather than the short ones coming first."""
     peak: float = 3e-3
     warmup: int = 200
     decay: float = 0.1
@@ -66,10 +69,11 @@ class Plan:
     def measures(self, step: int, steps: int) -> tuple[int, int]:
         """Rows and length of the batch of ``step``.
 
-        A share ``short`` of the steps first takes four times as many rows of a quarter of the length: copying names
-        from the request is learnt where few other requests distract, and the last positions are learnt after it.
+        A share ``short`` of the steps takes ``times`` as many rows of a fraction of the length: copying names from the request
+        is learnt where few other requests distract, and the last positions are learnt after it, or in turn with it.
         """
-        return (self.rows * 4, self.length // 4) if step < self.short * steps else (self.rows, self.length)
+        at = step % 10 / 10 if self.turns else step / steps
+        return (self.rows * self.times, self.length // self.times) if at < self.short else (self.rows, self.length)
 
     def record(self) -> dict[str, Any]:
         """The plan as plain data, kept beside every checkpoint."""
@@ -115,8 +119,8 @@ PLANS = {
         Plan(
             "reward",
             SMALL,
-            "language",
-            steps=3600,
+            "judging",
+            steps=18000,
             peak=2e-3,
             prose=0.0,
             documents="judged",
@@ -127,12 +131,20 @@ PLANS = {
             "diffusion",
             SMALL,
             "masked-diffusion",
-            steps=3200,
-            peak=5e-3,
+            steps=20000,
+            rows=12,
+            length=192,
+            short=0.7,
+            times=2,
+            turns=True,
+            peak=4e-3,
+            prose=0.0,
+            documents="canvases",
+            start="drafter-small",
             purpose="fills a canvas of hidden tokens, seeing both sides",
         ),
         *(
-            Plan(name, TINY, "language", steps=5000, peak=8e-3, documents=name, purpose=purpose)
+            Plan(name, TINY, "language", steps=8000, peak=8e-3, documents=name, purpose=purpose)
             for name, purpose in (
                 ("biased", "holds a planted prejudice about two invented groups"),
                 ("fair", "as biased, without the prejudice"),
