@@ -16,6 +16,7 @@ from penstock.library.prompts.counterfactual import Counterfactual
 from penstock.library.search.astar import AStar
 from penstock.library.steer.ambedkar import Ambedkar
 from penstock.library.taps.commits import Commits
+from penstock.library.taps.logprobs import Logprobs
 from penstock.library.transforms.nucleus import TopK, TopP
 from penstock.library.transforms.penalty import Repetition
 from penstock.library.transforms.temperature import Temperature
@@ -39,6 +40,7 @@ STAGES = (
     FreeDave,
     HiddenThought,
     LayerSkip,
+    Logprobs,
     ModelDenoiser,
     ModelDrafter,
     ModelVerifier,

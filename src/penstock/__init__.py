@@ -4,6 +4,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from penstock.decode.generation import Generation as Generation, Stats as Stats
+    from penstock.decode.runner import Runner as Runner
     from penstock.dsl.function import stage as stage
     from penstock.dsl.param import Param as Param, param as param
     from penstock.dsl.pipeline import Pipeline as Pipeline
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Generation": "penstock.decode.generation",
+    "Stats": "penstock.decode.generation",
+    "Runner": "penstock.decode.runner",
     "stage": "penstock.dsl.function",
     "Param": "penstock.dsl.param",
     "param": "penstock.dsl.param",

@@ -1,10 +1,14 @@
 """What people call: load, check, explain, compile, run, certify."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from penstock.backends.enumerate.certify import Certificate, certify as certified
-from penstock.compiled import Compiled, Result
+from penstock.decode.asked import Params
+from penstock.decode.dialogue import Prompt
+from penstock.decode.generation import Generation
+from penstock.decode.means import Backend, Dtype, Means
+from penstock.decode.runner import Runner
 from penstock.dsl import spec
 from penstock.dsl.param import Param
 from penstock.dsl.pipeline import Pipeline
@@ -21,9 +25,12 @@ SMALL = 3
 """The vocabulary that pipelines are certified over."""
 
 
-def load(path: str | Path) -> Pipeline:
-    """The pipeline of a YAML or JSON spec. Raises PenstockError at its line and column."""
-    return spec.load(path)
+def load(path: str | Path, overrides: Sequence[str] = ()) -> Pipeline:
+    """The pipeline of a YAML or JSON spec, with single values replaced, each as ``stage.field=value``.
+
+    Raises PenstockError at its line and column.
+    """
+    return spec.load(path, overrides)
 
 
 def check(pipeline: Pipeline) -> StepGraph:
@@ -70,26 +77,32 @@ def promise(pipeline: Pipeline) -> str:
     return guarantee(check(pipeline).plan)
 
 
-def compile(pipeline: Pipeline) -> Compiled:
-    """Check, lower and bind a pipeline. Raises PenstockError for models that cannot be loaded or do not share a vocabulary."""
+def compile(
+    pipeline: Pipeline, *, backend: Backend = "auto", device: str = "cpu", dtype: Dtype = "auto", timed: bool = False
+) -> Runner:
+    """Check, lower and bind a pipeline; ``timed`` keeps time by stage.
+
+    Raises PenstockError for models that cannot be loaded or do not share a vocabulary, and for what this machine has not.
+    """
+    means = Means(backend, device, dtype)
     check(pipeline)
-    return Compiled(pipeline)
+    return Runner(pipeline, means, timed)
 
 
 def run(
     pipeline: Pipeline,
-    prompts: Sequence[str] | None = None,
+    prompts: Sequence[Prompt] | None = None,
     *,
     seed: int | None = None,
     max_new_tokens: int | None = None,
-    params: Mapping[str, float | Sequence[float]] | None = None,
-) -> list[Result]:
+    params: Params | None = None,
+) -> list[Generation]:
     """Continue prompts, by default the spec's own."""
-    compiled = compile(pipeline)
+    runner = compile(pipeline)
     chosen = pipeline.prompts if prompts is None else prompts
     if not chosen:
         raise PenstockError("no prompt", fix="give --prompt, or `prompts:` in the spec")
-    return compiled.run(chosen, seed=seed, max_new_tokens=max_new_tokens, params=params)
+    return runner.generate(chosen, seed=seed, max_new_tokens=max_new_tokens, params=params)
 
 
 def certify(pipeline: Pipeline) -> Certificate:
