@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         load as load,
         promise as promise,
         run as run,
+        show as show,
     )
     from penstock.ir.errors import PenstockError as PenstockError
 
@@ -43,6 +44,7 @@ _HOMES = {
     "load": "penstock.face",
     "promise": "penstock.face",
     "run": "penstock.face",
+    "show": "penstock.face",
     "PenstockError": "penstock.ir.errors",
 }
 """Where the public names live; imported when first used, so that `import penstock` and `penstock --help` stay light."""

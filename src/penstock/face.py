@@ -1,7 +1,8 @@
 """What people call: load, check, explain, compile, run, certify."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from penstock.backends.enumerate.certify import Certificate, certify as certified
 from penstock.decode.asked import Params
@@ -10,11 +11,16 @@ from penstock.decode.generation import Generation
 from penstock.decode.means import Backend, Dtype, Means
 from penstock.decode.runner import Runner
 from penstock.dsl import spec
+from penstock.dsl.drawn import pipeline_drawing
 from penstock.dsl.param import Param
 from penstock.dsl.pipeline import Pipeline
 from penstock.dsl.stage import Stage
 from penstock.ir.errors import PenstockError
-from penstock.ir.show import show
+from penstock.ir.picture.drawing import Drawing
+from penstock.ir.picture.mermaid import mermaid
+from penstock.ir.picture.step import step_drawing
+from penstock.ir.picture.svg import svg
+from penstock.ir.show import show as show_graph
 from penstock.passes.build import StepGraph
 from penstock.passes.order import elaborate
 from penstock.passes.plan import Plan
@@ -23,6 +29,8 @@ from penstock.traced import traced
 
 SMALL = 3
 """The vocabulary that pipelines are certified over."""
+FORMS: Mapping[str, Callable[[Drawing], str]] = {"text": str, "mermaid": mermaid, "svg": svg}
+"""Ways to write a picture down; text is the spec, or the graph's own lines."""
 
 
 def load(path: str | Path, overrides: Sequence[str] = ()) -> Pipeline:
@@ -51,9 +59,20 @@ def explain(pipeline: Pipeline) -> str:
         f"reproducible: {reproducible(step)}",
         *step.plan.notes,
         "step",
-        show(step.graph),
+        show_graph(step.graph),
     ]
     return "\n".join(lines)
+
+
+def show(pipeline: Pipeline, *, stage: Literal["spec", "ir"] = "spec", form: Literal["text", "mermaid", "svg"] = "text") -> str:
+    """The pipeline as it was declared (spec), or its step as it was traced and typed (ir): as text, Mermaid or SVG."""
+    for what, value, known in (("stage", stage, ("spec", "ir")), ("form", form, FORMS)):
+        if value not in known:
+            raise PenstockError(f"there is no {what} {value!r} to show", fix=f"name one of {', '.join(known)}")
+    if form == "text":
+        return spec.dump(pipeline) if stage == "spec" else show_graph(check(pipeline).graph) + "\n"
+    drawing = pipeline_drawing(pipeline) if stage == "spec" else step_drawing(check(pipeline).graph)
+    return FORMS[form](drawing)
 
 
 def reproducible(step: StepGraph) -> str:

@@ -1,7 +1,7 @@
 """The commands; each is a call of the face and a way to print what it returns."""
 
 import json
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -38,6 +38,22 @@ def check(spec: Spec, override: Override = None) -> None:
 def explain(spec: Spec, override: Override = None) -> None:
     """Print what the pipeline promises, and its step."""
     console().print(penstock.explain(penstock.load(spec, override or ())))
+
+
+@app.command()
+def show(
+    spec: Spec,
+    override: Override = None,
+    stage: Annotated[str, typer.Option(help="spec: as declared; ir: the step as traced.")] = "spec",
+    form: Annotated[str, typer.Option("--format", help="One of text, mermaid, svg.")] = "text",
+) -> None:
+    """Print the pipeline as text, or draw it as Mermaid or SVG.
+
+    \b
+    penstock show spec.yaml --format svg > pipeline.svg
+    penstock show spec.yaml --stage ir
+    """
+    typer.echo(penstock.show(penstock.load(spec, override or ()), stage=stage, form=form), nl=False)  # type: ignore[arg-type]
 
 
 @app.command()

@@ -6,7 +6,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Stats:
-    """What one continuation took."""
+    """What one continuation took; equal to another whatever the clock said."""
 
     new_tokens: int
     steps: int
@@ -14,9 +14,9 @@ class Stats:
     """Forwards that this row's steps made of whatever does not only draft; of some layers only, their share of all."""
     draft_forwards: float
     """The same of what only drafts."""
-    seconds: float
+    seconds: float = field(compare=False)
     """From the beginning of its batch to its last token; the rows of a batch share their time."""
-    stages: dict[str, float] = field(default_factory=dict)
+    stages: dict[str, float] = field(default_factory=dict, compare=False)
     """Seconds of its batch until then by stage, prefill apart; empty unless the runner keeps time."""
 
     @property
