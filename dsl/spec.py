@@ -105,6 +105,10 @@ def check_folders(pipeline: Pipeline, written: LocatedMap) -> None:
 
 def dump(pipeline: Pipeline, form: Literal["yaml", "json"] = "yaml") -> str:
     """The spec of a pipeline, with every field, so that a later default does not change it; `load` gives it back."""
+    for stage in pipeline.every_stage():
+        if not stage.data:
+            what = f"stage {stage.kind} holds Python objects, and a spec is data"
+            raise PenstockError(what, where=stage.source, fix="use stages that a spec can hold")
     spec = pipeline.model_dump(mode="json")
     if form == "json":
         return json.dumps(spec, indent=2) + "\n"

@@ -19,6 +19,7 @@ from penstock.library.taps.commits import Commits
 from penstock.library.taps.logprobs import Logprobs
 from penstock.library.transforms.nucleus import TopK, TopP
 from penstock.library.transforms.penalty import Repetition
+from penstock.library.transforms.processors import LogitsProcessors
 from penstock.library.transforms.temperature import Temperature
 from penstock.library.unmaskers.confidence import Confidence
 from penstock.library.unmaskers.freedave import FreeDave, NestedDrafts
@@ -40,6 +41,7 @@ STAGES = (
     FreeDave,
     HiddenThought,
     LayerSkip,
+    LogitsProcessors,
     Logprobs,
     ModelDenoiser,
     ModelDrafter,

@@ -115,6 +115,13 @@ def read(state: State) -> list[Decoded]:
     return [Decoded(tokens[:length], STATUS[status], steps) for tokens, length, status, steps in rows]
 
 
+def ended(state: State, row: int, length: int, status: int) -> None:
+    """End a row from outside, after some of its tokens; what it had beyond is forgotten."""
+    seq: Any = state["seq"]
+    seq.tokens[row, length:] = 0
+    seq.length[row], seq.status[row] = length, status
+
+
 def forwards(state: State) -> list[dict[str, float]]:
     """By row and view, the forwards that its steps have made; prefill is none."""
     views = {name.removeprefix("view:"): view for name, view in state.items() if isinstance(view, View)}

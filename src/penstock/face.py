@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from penstock.backends.enumerate.certify import Certificate, certify as certified
 from penstock.decode.asked import Params
@@ -97,15 +97,23 @@ def promise(pipeline: Pipeline) -> str:
 
 
 def compile(
-    pipeline: Pipeline, *, backend: Backend = "auto", device: str = "cpu", dtype: Dtype = "auto", timed: bool = False
+    pipeline: Pipeline,
+    *,
+    backend: Backend = "auto",
+    device: str = "cpu",
+    dtype: Dtype = "auto",
+    timed: bool = False,
+    models: Mapping[str, Any] | None = None,
 ) -> Runner:
     """Check, lower and bind a pipeline; ``timed`` keeps time by stage.
+
+    ``models``: models of transformers that are here already, by the names the pipeline has for them.
 
     Raises PenstockError for models that cannot be loaded or do not share a vocabulary, and for what this machine has not.
     """
     means = Means(backend, device, dtype)
     check(pipeline)
-    return Runner(pipeline, means, timed)
+    return Runner(pipeline, means, timed, models)
 
 
 def run(

@@ -89,6 +89,14 @@ def model(reference: ModelReference, text: Text, dtype: torch.dtype = torch.floa
     return loaded  # type: ignore[no-any-return]
 
 
+def given(model: Any, name: str, text: Text) -> Model:
+    """A model of transformers that is here already, as `model` gives it."""
+    from penstock.backends.runtime import hf
+
+    wrapped: Any = hf.HuggingFaceModel(model, name, text.vocab, text.mask)
+    return wrapped  # type: ignore[no-any-return]
+
+
 def text(reference: ModelReference) -> Text:
     """The tokenizer of a model."""
     if isinstance(reference, TableModel):

@@ -1,5 +1,6 @@
 """A pipeline bound to its models: what loads once and decodes many times."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from penstock.backends.eager.lower import lower
 from penstock.backends.runtime.runner import Decoder
 from penstock.decode.means import Means
 from penstock.dsl.pipeline import Pipeline
+from penstock.ir.errors import PenstockError
 from penstock.ir.host import Model, Text
 from penstock.passes.buckets import by_bucket
 from penstock.passes.build import StepGraph
@@ -28,13 +30,23 @@ class Loaded:
     text: Text
 
     @classmethod
-    def of(cls, pipeline: Pipeline, means: Means) -> "Loaded":
-        """Load what the pipeline names. Raises PenstockError for what cannot be, and for different vocabularies."""
+    def of(cls, pipeline: Pipeline, means: Means, given: Mapping[str, Any] | None = None) -> "Loaded":
+        """Load what the pipeline names, but for the models of transformers that are ``given`` by name.
+
+        Raises PenstockError for what cannot be loaded, for names that there are not, and for different vocabularies.
+        """
         references = pipeline.all_models()
         texts = {name: resolve.text(references[name]) for name in dict.fromkeys(views_of(pipeline.stages).values())}
         resolve.one_vocabulary(texts)
         target = next(iter(elaborate(pipeline.stages).scorers[-1].stage.views().values()))
-        models = {name: resolve.model(references[name], text, getattr(torch, means.computed_in)) for name, text in texts.items()}
+        other = [name for name in given or {} if name not in texts]
+        if other:
+            raise PenstockError(f"no stage decodes with a model {other[0]!r}", fix=f"the models are {', '.join(texts)}")
+        here, dtype = given or {}, getattr(torch, means.computed_in)
+        models = {
+            name: resolve.given(here[name], name, text) if name in here else resolve.model(references[name], text, dtype)
+            for name, text in texts.items()
+        }
         return cls(models, texts, texts[target])
 
 
@@ -47,9 +59,11 @@ class Bound:
     clock: Clock
 
     @classmethod
-    def of(cls, pipeline: Pipeline, loaded: Loaded, means: Means, timed: bool) -> "Bound":
-        """Trace and lower the pipeline for these models."""
-        step = traced(pipeline, tuple(sorted(loaded.text.eos)), loaded.models)
+    def of(
+        cls, pipeline: Pipeline, loaded: Loaded, means: Means, timed: bool, eos: tuple[int, ...] | None = None
+    ) -> "Bound":
+        """Trace and lower the pipeline for these models; ``eos``: what ends a text, if not what the target's tokenizer says."""
+        step = traced(pipeline, tuple(sorted(loaded.text.eos)) if eos is None else eos, loaded.models)
         views, clock = views_of(pipeline.stages), Clock()
         first = next(iter(elaborate(pipeline.stages).scorers[-1].stage.views()))
         named = [handle.removeprefix("view:") for handle in step.handles if handle.startswith("view:")]

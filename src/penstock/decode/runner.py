@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
+
+from torch import Tensor
 
 from penstock.backends.runtime.runner import Decoded, Decoder, Request, forwards, read
 from penstock.decode.asked import Params, check_prompts, generate, request_values
 from penstock.decode.binding import Bound, Loaded
 from penstock.decode.dialogue import Prompt
 from penstock.decode.generation import Generation, Stats
+from penstock.decode.hooked import generated
 from penstock.decode.means import BATCH, Means
 from penstock.decode.streamed import told
 from penstock.decode.watch import Seen, Watch
@@ -26,9 +29,11 @@ class Runner:
     ``timed``: keep time by stage, a few microseconds a step.
     """
 
-    def __init__(self, pipeline: Pipeline, means: Means | None = None, timed: bool = False) -> None:
+    def __init__(
+        self, pipeline: Pipeline, means: Means | None = None, timed: bool = False, models: Mapping[str, Any] | None = None
+    ) -> None:
         self.pipeline, self.means, self.timed = pipeline, means or Means(), timed
-        self.loaded = Loaded.of(pipeline, self.means)
+        self.loaded = Loaded.of(pipeline, self.means, models)
         self.text = self.loaded.text
         self.bound = cache(self._bound)
         self.bound(None)
@@ -83,6 +88,20 @@ class Runner:
         """The continuation of one prompt piece by piece, as steps commit it; nothing that was told is taken back."""
         states = self.decoder.steps(self.decoder.start(self.requests([prompt], max_new_tokens, seed, params)))
         return told(self.text.decode(self.ended(read(state)[0].tokens)) for state in states)
+
+    def __call__(
+        self,
+        model: Any,
+        input_ids: Tensor,
+        logits_processor: Any = (),
+        stopping_criteria: Any = (),
+        generation_config: Any = None,
+        pipeline_streamer: Any = None,
+        **rest: Any,
+    ) -> Any:
+        """``model.generate(ids, custom_generate=runner, pipeline_streamer=...)``: what transformers calls; see `hooked`."""
+        given = logits_processor, stopping_criteria, generation_config, pipeline_streamer
+        return generated(self.pipeline, self.loaded, self.means, model, input_ids, *given, **rest)
 
     def requests(
         self, prompts: Sequence[Prompt], max_new_tokens: int | None, seed: int | None, params: Params | None
