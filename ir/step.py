@@ -26,6 +26,8 @@ class Step:
     vocab: int
     mirrored: tuple[Any, ...] = ()
     """Transforms copied onto a drafter's logits, in reading order."""
+    foreseen: str | None = None
+    """The acceptor whose selections drafts guess at, on its own noise."""
     bucket: tuple[int, ...] | None = None
     """The Decision of the last step that this graph is for, where a stage has its steps traced by bucket."""
     listened: frozenset[str] = frozenset()

@@ -28,7 +28,7 @@ def phases(stages: Sequence[Any]) -> Plan:
     refuse_unphased(parts)
     only(parts, "scorer")
     drafter = only(parts, "drafter")
-    acceptor = only(parts, "acceptor")
+    acceptor = acceptor_of(parts)
     scorers = tuple(p for p in parts if p.stage.role == "scorer")
     if not scorers:
         raise PenstockError("a pipeline needs a verifier", fix="add `verifier.model: {model: ...}`")
@@ -51,6 +51,12 @@ def refuse_unphased(parts: Sequence[Placed]) -> None:
                 f" is a {part.stage.role}, which has no phase in a step of a sequence",
                 fix=f"stages of a step are {', '.join(PHASED)}",
             )
+
+
+def acceptor_of(parts: Sequence[Placed]) -> Placed | None:
+    """The acceptor: one that leaves the rule to the draft, as a verifier brings it, gives way to one that names its own."""
+    named = [p for p in parts if p.stage.role == "acceptor" and p.stage.rule != "auto"]
+    return only(named or parts, "acceptor")
 
 
 def only(parts: Sequence[Placed], role: str) -> Placed | None:

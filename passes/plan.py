@@ -73,6 +73,11 @@ class Plan:
     notes: tuple[str, ...] = ()
 
     @property
+    def selects(self) -> str:
+        """The stage part of the addresses of selections."""
+        return self.acceptor.name if self.acceptor else "accept"
+
+    @property
     def drafting(self) -> frozenset[str]:
         """The views that only the drafter reads: what it does in them is not the reference's work."""
         users = [(p, view) for p in self.stages for view in p.stage.views()]

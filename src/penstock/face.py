@@ -61,7 +61,7 @@ def guarantee(plan: Plan) -> str:
     approximate = [p.name for p in plan.stages if p.stage.effect == "approximates"]
     if approximate:
         return f"approximate, because of {', '.join(approximate)}"
-    greedy = plan.kind == "canvas" or any(p.stage.greedy for p in plan.stages)
+    greedy = plan.kind == "canvas" or any(p.stage.one_hot for p in plan.stages)
     return "greedy-exact (same tokens as the reference)" if greedy else "exact (same distribution as the reference)"
 
 

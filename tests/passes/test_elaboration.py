@@ -57,7 +57,7 @@ def test_sink_accept_names_the_rule(rule, kept):
 def test_a_rule_that_does_not_fit_is_refused_with_the_one_that_does():
     with pytest.raises(PenstockError) as caught:
         elaborate([DRAFTER, ModelVerifier(model="t", rule="recursive")])
-    assert "verifier.model.0, field rule: recursive is exact for without_replacement drafts" in str(caught.value)
+    assert "verifier.model.0, field rule: recursive is for without_replacement drafts" in str(caught.value)
     assert "drafter.model.0 drafts are iid" in str(caught.value) and "rule: kseq" in str(caught.value)
 
 
