@@ -7,6 +7,7 @@ from typing import Any, Literal
 from penstock.ir.errors import PenstockError
 from penstock.ir.lift import Bound, with_values
 from penstock.ir.roles import Automaton, SiteTransform
+from penstock.ir.rules import RULES
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,16 @@ class Plan:
     def selects(self) -> str:
         """The stage part of the addresses of selections."""
         return self.acceptor.name if self.acceptor else "accept"
+
+    @property
+    def foreseen(self) -> bool:
+        """Whether drafts are drawn on the noise of the selections."""
+        return self.rule in RULES and RULES[self.rule].foreseen
+
+    @property
+    def approximating(self) -> tuple[str, ...]:
+        """The stages that break what the reference promises."""
+        return tuple(p.name for p in self.stages if p.stage.effect == "approximates")
 
     @property
     def drafting(self) -> frozenset[str]:

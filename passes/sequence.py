@@ -29,7 +29,7 @@ def begin_sequence(plan: Plan, rows: Beginning) -> Sequence:
 def trace_sequence(tracer: Tracer, plan: Plan, eos: tuple[int, ...], bucket: Bucket | None) -> None:
     """Trace the phases, in their order."""
     listened = frozenset(view for p in plan.stages for view in p.stage.listens)
-    foreseen = plan.selects if plan.rule in RULES and RULES[plan.rule].foreseen else None
+    foreseen = plan.selects if plan.foreseen else None
     trace_phases(Step(tracer, tracer.vocab, plan.mirrored, foreseen, bucket, listened), plan, eos)
 
 

@@ -58,9 +58,8 @@ def reproducible(step: StepGraph) -> str:
 
 def guarantee(plan: Plan) -> str:
     """Exact in distribution, greedy-exact, or approximate, relative to the reference."""
-    approximate = [p.name for p in plan.stages if p.stage.effect == "approximates"]
-    if approximate:
-        return f"approximate, because of {', '.join(approximate)}"
+    if plan.approximating:
+        return f"approximate, because of {', '.join(plan.approximating)}"
     greedy = plan.kind == "canvas" or any(p.stage.one_hot for p in plan.stages)
     return "greedy-exact (same tokens as the reference)" if greedy else "exact (same distribution as the reference)"
 
