@@ -1,6 +1,7 @@
 """The step as a stage sees it while it is traced: who is live, what views answer, what registers carry."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,6 +71,15 @@ class Step:
                 fix="give one of them a view of its own, declared under `views:`",
             )
         self.fed[view] = self.tracer.stage
+
+    @contextmanager
+    def mirroring(self, on: bool) -> Iterator[None]:
+        """Inside, a drafter's logits are shaped as the target's only if it wants that."""
+        saved, self.mirrored = self.mirrored, self.mirrored if on else ()
+        try:
+            yield
+        finally:
+            self.mirrored = saved
 
     @property
     def views(self) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from penstock.ir.errors import PenstockError
 from penstock.ir.lift import Bound, with_values
-from penstock.ir.roles import Automaton, SiteTransform
+from penstock.ir.roles import Automaton, Composer, SiteTransform
 from penstock.ir.rules import RULES
 
 
@@ -47,6 +47,11 @@ class Placed:
                 yield field, name
 
     @property
+    def shapes(self) -> bool:
+        """Whether it changes logits; a gate, a marker or a tap only reads them."""
+        return isinstance(self.stage, Composer | SiteTransform) or self.automaton and self.has("read")
+
+    @property
     def mirrors(self) -> bool:
         """Whether a drafter can apply it: it shapes single sites, and needs no raw logits of the target."""
         stage = self.stage
@@ -72,6 +77,11 @@ class Plan:
     kind: Literal["sequence", "canvas", "frontier"] = "sequence"
     """What rows of it are."""
     notes: tuple[str, ...] = ()
+
+    @property
+    def drafters(self) -> tuple[tuple[str, Any], ...]:
+        """Every stage that drafts tokens, by name: those that a drafter chooses among, not itself."""
+        return tuple(drafting_in(self.drafter.name, self.drafter.stage)) if self.drafter else ()
 
     @property
     def selects(self) -> str:
@@ -108,3 +118,13 @@ class Plan:
 
     def but(self, *notes: str, **changes: Any) -> "Plan":
         return replace(self, notes=self.notes + notes, **changes)
+
+
+def drafting_in(name: str, stage: Any) -> Iterator[tuple[str, Any]]:
+    """The drafters that a drafter holds, at any depth, or itself where it holds none."""
+    held = {field: getattr(stage, field) for field in type(stage).model_fields}
+    inner = {field: value for field, value in held.items() if getattr(value, "role", None) == "drafter"}
+    if not inner:
+        yield name, stage
+    for field, value in inner.items():
+        yield from drafting_in(f"{name}.{field}", value)

@@ -11,8 +11,7 @@ def sink_accept(plan: Plan) -> Plan:
     laws = laws_of(plan)
     fitting = sorted({AUTO[law] for law in laws})
     if declared == "auto":
-        rule = fitting[0] if len(fitting) == 1 else AUTO_BY_ROW
-        return plan.but(f"sink_accept: auto is {' or '.join(fitting)}, for a draft that is {' or '.join(laws)}", rule=rule)
+        return plan.but(rule=fitting[0] if len(fitting) == 1 else AUTO_BY_ROW)
     unfit = [law for law in laws if declared in RULES and law not in RULES[declared].laws]
     if plan.drafter and unfit:
         fits = f"{declared} is for {' or '.join(sorted(RULES[declared].laws))} drafts"
@@ -41,6 +40,7 @@ def laws_of(plan: Plan) -> tuple[str, ...]:
 
 def declarer(plan: Plan) -> str:
     """The stage that a user wrote the rule in: the composite whose part the acceptor is, or the acceptor itself."""
-    assert plan.acceptor is not None
-    source = plan.acceptor.source
-    return next((p.name for p in plan.scorers if p.source == source and hasattr(p.stage, "rule")), plan.acceptor.name)
+    assert plan.acceptor is not None, "only a stage names a rule"
+    source, rule = plan.acceptor.source, plan.acceptor.stage.rule
+    wrote = (p.name for p in plan.scorers if p.source == source and getattr(p.stage, "rule", None) == rule)
+    return next(wrote, plan.acceptor.name)

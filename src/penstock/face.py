@@ -9,11 +9,11 @@ from penstock.dsl import spec
 from penstock.dsl.param import Param
 from penstock.dsl.pipeline import Pipeline
 from penstock.dsl.stage import Stage
+from penstock.explained import explained, guarantee
 from penstock.ir.errors import PenstockError
 from penstock.ir.show import show
 from penstock.passes.build import StepGraph
 from penstock.passes.order import elaborate
-from penstock.passes.plan import Plan
 from penstock.testing import small_world
 from penstock.traced import traced
 
@@ -36,32 +36,7 @@ def check(pipeline: Pipeline) -> StepGraph:
 def explain(pipeline: Pipeline) -> str:
     """What the pipeline promises, what elaboration did, and the step as it will run."""
     step = check(pipeline)
-    steering = [p.name for p in step.plan.stages if p.stage.effect == "steers" and p in step.plan.compose]
-    lines = [
-        f"reference: {' >> '.join(s.kind for s in pipeline.reference().stages)}",
-        f"steered by: {', '.join(steering) or 'nothing'}",
-        f"guarantee: {guarantee(step.plan)}",
-        f"reproducible: {reproducible(step)}",
-        *step.plan.notes,
-        "step",
-        show(step.graph),
-    ]
-    return "\n".join(lines)
-
-
-def reproducible(step: StepGraph) -> str:
-    """Whether a request's key alone decides its tokens, whatever else is in the batch."""
-    sharing = {node.meta["stage"] for node in step.graph.nodes if getattr(node.target, "couples_rows", False)}
-    named = ", ".join(sorted(sharing))
-    return f"not by request key alone, the rows of a batch share {named}" if sharing else "yes, by request key"
-
-
-def guarantee(plan: Plan) -> str:
-    """Exact in distribution, greedy-exact, or approximate, relative to the reference."""
-    if plan.approximating:
-        return f"approximate, because of {', '.join(plan.approximating)}"
-    greedy = plan.kind == "canvas" or any(p.stage.one_hot for p in plan.stages)
-    return "greedy-exact (same tokens as the reference)" if greedy else "exact (same distribution as the reference)"
+    return "\n".join([*explained(pipeline, step), "step", show(step.graph)])
 
 
 def promise(pipeline: Pipeline) -> str:
