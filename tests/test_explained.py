@@ -74,6 +74,8 @@ def lines(*stages):
 def test_a_named_rule_says_who_named_it():
     told = lines(DRAFTER, ModelVerifier(model="t", rule="block"))
     assert "accepted by: block, named by verifier.model.0, for drafts that are iid" in told
+    told = lines(DRAFTER, ModelVerifier(model="t", rule="coupled"))
+    assert [line.endswith("on the noise of the selections that it guesses at") for line in told[4:]] == [True, False]
     told = lines(DRAFTER, ModelVerifier(model="t"), TypicalAcceptor())
     assert "accepted by: typical, named by acceptor.typical.0, for drafts that are iid" in told
     assert "guarantee: approximate, because of acceptor.typical.0" in told

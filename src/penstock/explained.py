@@ -64,7 +64,8 @@ def drafted(plan: Plan) -> Iterator[str]:
         return
     for name, stage in plan.drafters:
         what = name if name.startswith(stage.kind) else f"{name}, a {stage.kind},"
-        yield f"drafts: {what} is {stage.law}: {LAWS[stage.law]}"
+        noise = ", on the noise of the selections that it guesses at" if plan.foreseen and stage.law == "iid" else ""
+        yield f"drafts: {what} is {stage.law}: {LAWS[stage.law]}{noise}"
     yield f"accepted by: {accepted(plan)}"
 
 
