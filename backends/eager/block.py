@@ -47,7 +47,8 @@ def plan_of(walk: Walk, b: int) -> list[Planned]:
         if draft is None:
             break
         x = walk.token[b][kids[0]]
-        weight = min(1.0, weight * float(target[x]) / float(draft[x])) if float(target[x]) > 0 else 0.0
+        likely, drawn = weight * float(target[x]), float(draft[x])
+        weight = 1.0 if likely >= drawn else likely / drawn
         site = walk.onward(b, site, len(path), kids, x)
     fill_chances(path, stays=weight)
     return path
