@@ -33,6 +33,8 @@ class Rule:
     """It is for drafts without siblings."""
     tests_children: ClassVar[bool] = True
     """False: one token is selected and looked up among the children, no coin is thrown."""
+    certain: ClassVar[bool] = False
+    """Its chances are 0 or 1, and no coin is thrown."""
     foreseen: ClassVar[bool] = False
     """Drafts are drawn on the noise of the selections that they guess at."""
 
@@ -174,6 +176,7 @@ class Typical(Rule):
 
     name: ClassVar[str] = "typical"
     laws: ClassVar[frozenset[str]] = ANY_LAW
+    certain: ClassVar[bool] = True
 
     epsilon: float
     delta: float

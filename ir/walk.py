@@ -83,8 +83,9 @@ def try_children(
     for r in range(draft.width):
         exists, token = ranked(among, draft.token, draft.rank, r)
         tried = exists & ~done
-        hit = race(coin_weights(rule.accept(state, token)), key, stage, "accept", (steps, depth, r), live=tried)
-        taken = tried & (hit > 0)
+        chance = rule.accept(state, token)
+        coin = chance if rule.certain else race(coin_weights(chance), key, stage, "accept", (steps, depth, r), live=tried)
+        taken = tried & (coin > 0)
         chosen, done = torch.where(taken, token, chosen), done | taken
         state = rule.reject(state, token, tried & ~taken)
     return chosen, done, rule.rest(state)
