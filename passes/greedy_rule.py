@@ -2,14 +2,13 @@
 
 from penstock.ir.errors import PenstockError
 from penstock.passes.plan import Plan
-from penstock.passes.sink_accept import declarer
 
 
 def greedy_rule(plan: Plan) -> Plan:
     """Where the acceptor leaves one token, it shapes the logits last; a stage that is there for a draw contradicts it."""
     if plan.acceptor is None or not plan.acceptor.stage.one_hot:
         return plan
-    name = declarer(plan)
+    name = plan.acceptor.written
     for p in plan.compose:
         if p.stage.only_sampled:
             raise PenstockError(

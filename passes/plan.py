@@ -16,6 +16,8 @@ class Placed:
 
     stage: Any
     name: str
+    written: str
+    """The name, in the same way, of the stage as written, of which it is a part, or which it is."""
 
     @property
     def automaton(self) -> bool:

@@ -24,7 +24,7 @@ def refused(plan: Plan, why: str) -> PenstockError:
     fitting = sorted({AUTO[law] for law in laws_of(plan)})
     assert plan.acceptor is not None
     return PenstockError(
-        f"stage {declarer(plan)}, field rule: {why}",
+        f"stage {plan.acceptor.written}, field rule: {why}",
         where=plan.acceptor.stage.place_of("rule"),
         fix="rule: auto" if len(fitting) > 1 else f"rule: {fitting[0]}, or rule: auto",
     )
@@ -36,11 +36,3 @@ def laws_of(plan: Plan) -> tuple[str, ...]:
         return ("arbitrary",)
     law = plan.drafter.stage.law
     return (law,) if isinstance(law, str) else tuple(law)
-
-
-def declarer(plan: Plan) -> str:
-    """The stage that a user wrote the rule in: the composite whose part the acceptor is, or the acceptor itself."""
-    assert plan.acceptor is not None, "only a stage names a rule"
-    source, rule = plan.acceptor.source, plan.acceptor.stage.rule
-    wrote = (p.name for p in plan.scorers if p.source == source and getattr(p.stage, "rule", None) == rule)
-    return next(wrote, plan.acceptor.name)

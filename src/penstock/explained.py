@@ -6,7 +6,7 @@ from penstock.dsl.pipeline import Pipeline
 from penstock.ir.rules import AUTO, RULES
 from penstock.passes.build import StepGraph
 from penstock.passes.plan import Plan
-from penstock.passes.sink_accept import declarer, laws_of
+from penstock.passes.sink_accept import laws_of
 
 LAWS = {
     "fixed": "certain of its tokens, which follow from the text",
@@ -33,8 +33,9 @@ def explained(pipeline: Pipeline, step: StepGraph) -> list[str]:
 def steering(plan: Plan) -> list[str]:
     """What changes the reference on purpose."""
     named = [p.name for p in plan.compose if p.stage.effect == "steers"]
-    greedy = plan.acceptor is not None and plan.kind == "sequence" and plan.acceptor.stage.one_hot
-    return [*named, f"{declarer(plan)} (rule: greedy)"] if greedy else named
+    if plan.acceptor is not None and plan.kind == "sequence" and plan.acceptor.stage.one_hot:
+        named.append(f"{plan.acceptor.written} (rule: greedy)")
+    return named
 
 
 def guarantee(plan: Plan) -> str:
@@ -73,7 +74,7 @@ def accepted(plan: Plan) -> str:
     """The rule and why it is this one."""
     laws = laws_of(plan)
     if plan.acceptor is not None and plan.acceptor.stage.rule != "auto":
-        return f"{plan.rule}, named by {declarer(plan)}, for drafts that are {' or '.join(laws)}"
+        return f"{plan.rule}, named by {plan.acceptor.written}, for drafts that are {' or '.join(laws)}"
     if plan.rule in RULES:
         return f"{plan.rule}, picked for drafts that are {' or '.join(laws)}"
     return f"each row's own: {', '.join(f'{AUTO[law]} for drafts that are {law}' for law in laws)}"

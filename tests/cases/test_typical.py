@@ -123,9 +123,9 @@ def test_its_promise_is_to_be_approximate_by_as_much_as_certify_computes():
 
 
 def test_beside_a_rule_that_the_verifier_names_it_is_refused_naming_both():
-    with pytest.raises(PenstockError, match="acceptor.walk.0 and acceptor.typical.0 are both acceptors"):
+    with pytest.raises(PenstockError, match="stages verifier.model.0 and acceptor.typical.0 both say how drafts are accepted"):
         promise(pipeline(TypicalAcceptor(), rule="kseq"))
-    with pytest.raises(PenstockError, match="acceptor.typical.0 and acceptor.typical.1 are both acceptors"):
+    with pytest.raises(PenstockError, match="stages acceptor.typical.0 and acceptor.typical.1 both say"):
         promise(pipeline(TypicalAcceptor(), TypicalAcceptor()))
 
 

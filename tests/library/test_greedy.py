@@ -60,7 +60,7 @@ def test_the_rule_is_temperature_zero(shape):
 @pytest.mark.parametrize("value", [0.8, 1.0, param("heat", default=0)])
 def test_a_temperature_contradicts_the_rule_and_both_are_named(value):
     gate = EntropyAdaptive(models=("t", "l"), tau=1.0, rule="greedy")
-    for verifier, name in ((GREEDY, "verifier.model.0"), (gate, "acceptor.walk.0")):
+    for verifier, name in ((GREEDY, "verifier.model.0"), (gate, "gate.ead.0")):
         with pytest.raises(PenstockError, match=rf"{name}, field rule: greedy .* transform.temperature.0 is there") as seen:
             elaborate([verifier, Repetition(), Temperature(value=value)])
         assert "leave transform.temperature.0 out" in str(seen.value)
