@@ -1,6 +1,6 @@
 """Run a step graph node by node: how regions and handles are executed, once, for every interpreter."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import fx
@@ -8,6 +8,8 @@ from torch import fx
 from penstock.ir.op import Op
 from penstock.ir.region import Region
 from penstock.ir.trace import evaluated, unwrap
+from penstock.passes.buckets import by_bucket
+from penstock.passes.build import StepGraph
 
 
 class Interpreter:
@@ -62,3 +64,8 @@ class Interpreter:
             carried, env[node] = env[node], []
             env[node] = list(self.run(region.graph, region.bind(carried, captures, (i,) if region.lead else ())))
         return env[node]  # type: ignore[no-any-return]
+
+
+def interpreted(step: StepGraph) -> Callable[..., tuple[Any, ...]]:
+    """A step by the meaning of its ops, one graph a bucket."""
+    return by_bucket(step, lambda one: lambda *handles: Interpreter().run(one.graph, handles))

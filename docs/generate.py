@@ -30,8 +30,8 @@ FAMILIES = {
     "tap": "Taps",
 }
 EXITS = """\
-Exit codes: 0, all went well; 1, a claim does not hold, or lines were left out; 2, a mistake in what was asked, told in one message
-with its place and the way out; 130, stopped by Ctrl-C."""
+Exit codes: 0, all went well; 1, a claim does not hold, or lines were left out; 2, a mistake in what was asked, told in one
+message with its place and the way out; 130, stopped by Ctrl-C."""
 GENERATED = "<!-- Written by docs/generate.py; edit the code instead. -->\n"
 
 

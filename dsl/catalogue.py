@@ -101,7 +101,7 @@ def type_words(form: dict[str, Any], defs: dict[str, Any]) -> str:
     if kind == "object":
         inner = form.get("additionalProperties")
         return f"mapping to {type_words(inner, defs)}" if isinstance(inner, dict) else "mapping"
-    return {"null": "none", "string": "text"}.get(kind, kind) + bounds(form)
+    return str({"null": "none", "string": "text"}.get(kind, kind)) + bounds(form)
 
 
 def bounds(form: dict[str, Any]) -> str:

@@ -7,8 +7,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from penstock.ir.op import op
-from penstock.ir.ops.logits import softmax
-from penstock.ir.ops.random import race
+from penstock.ir.ops.logits import softmax, top_ids
+from penstock.ir.ops.lookup import one_hot
+from penstock.ir.ops.random import foresee, race
 from penstock.ir.ops.rows import at_each, in_every_row, join, widened
 from penstock.ir.ops.tree import own_sites, sites, tip_row, with_parents
 from penstock.ir.ports import Draft, Law
@@ -46,18 +47,29 @@ class Growth:
         return softmax(self.shaped())
 
     def draw(self, q: Any, each: int = 1) -> None:
-        """``each`` independent draws below every tip, recorded as one level."""
+        """``each`` draws below every tip, recorded as one level: independent, or on the noise of the selections they guess at."""
         level, live = len(self.levels), [self.step.tracer.live] * len(self.tips)
         if self.masked:
             alive = fertile(q, self.real[-1] if self.real else None)
             self.real.append(times(alive, each))
             live = [on & tip_row(alive, t) for t, on in enumerate(live)]
-        tokens = [
-            race(tip_row(q, t), self.step.key, self.stage, "draft", (self.step.steps, level, t * each + j), live=live[t])
-            for t in range(len(self.tips))
-            for j in range(each)
-        ]
+        places = [(t, t * each + j) for t in range(len(self.tips)) for j in range(each)]
+        tokens = [self._drawn(tip_row(q, t), level, place, live[t]) for t, place in places]
         self.add(stacked(*tokens), times(q, each), each)
+
+    def _drawn(self, weights: Any, level: int, place: int, live: Any) -> Any:
+        """One token, addressed by its place in the level; or the one that the acceptor's own draw there makes likely."""
+        step = self.step
+        if step.foreseen is not None:
+            return foresee(weights, step.key, step.foreseen, "select", (step.length + level,), live=live)
+        return race(weights, step.key, self.stage, "draft", (step.steps, level, place), live=live)
+
+    def likeliest(self) -> None:
+        """The likeliest token below every tip, which is certain: no noise is drawn."""
+        token = top_ids(self.logits, self.shaped() if self.step.mirrored else None, 1)
+        if self.masked:
+            self.real.append(fertile(self.distribution(), self.real[-1] if self.real else None))
+        self.add(token, one_hot(token, self.step.vocab), 1, distinct=True)
 
     def add(self, token: Any, q: Any, each: int, *, distinct: bool = False) -> None:
         """Append a level of ``each`` nodes below every tip, tip by tip; ``distinct``: siblings cannot be equal."""

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from penstock.ir.errors import PenstockError
 from penstock.ir.op import op
-from penstock.ir.ops.accept import AUTO
 from penstock.ir.ops.rows import in_every_row
 from penstock.ir.ports import Draft, LawByRow
 from penstock.ir.region import cond_rows
+from penstock.ir.rules import AUTO
 from penstock.ir.step import Step
 
 WEAKER = ("fixed", "iid", "without_replacement", "arbitrary")

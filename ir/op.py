@@ -29,6 +29,8 @@ class Op:
     """The tracer passes ``live``, the rows that run."""
     outcomes: Callable[..., Any] | None = None
     """Random ops only: every outcome with its weight, for the enumerating interpreter."""
+    reads: bool = True
+    """Random ops only: an address is read once in a world; what only guesses at a draw leaves it to be read."""
 
     @property
     def __name__(self) -> str:
@@ -54,11 +56,12 @@ def op(
     couples_rows: bool = False,
     takes_live: bool = False,
     outcomes: Callable[..., Any] | None = None,
+    reads: bool = True,
 ) -> Callable[[Callable[..., Any]], Op]:
     """Make an op of a function: its body is the meaning, the oracle of every backend."""
 
     def make(meaning: Callable[..., Any]) -> Op:
-        made = Op(meaning.__name__, category, meaning, consumes, borrows, couples_rows, takes_live, outcomes)
+        made = Op(meaning.__name__, category, meaning, consumes, borrows, couples_rows, takes_live, outcomes, reads)
         object.__setattr__(made, "__doc__", meaning.__doc__)
         return made
 

@@ -49,8 +49,10 @@ class Says:
     """It forbids tokens, and does nothing else."""
     shrinks: ClassVar[bool] = False
     """What it leaves may be less than what a mask after it allows."""
-    greedy: ClassVar[bool] = False
+    one_hot: ClassVar[bool] = False
     """It leaves one token, the likeliest."""
+    only_sampled: ClassVar[bool] = False
+    """It is there for a draw: where the likeliest token is selected it says nothing."""
     raw_wanted: ClassVar[bool] = False
     """Its path state reads the raw logits that a token was selected from."""
     status: ClassVar[int | None] = None

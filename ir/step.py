@@ -1,6 +1,7 @@
 """The step as a stage sees it while it is traced: who is live, what views answer, what registers carry."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +27,8 @@ class Step:
     vocab: int
     mirrored: tuple[Any, ...] = ()
     """Transforms copied onto a drafter's logits, in reading order."""
+    foreseen: str | None = None
+    """The acceptor whose selections drafts guess at, on its own noise."""
     bucket: tuple[int, ...] | None = None
     """The Decision of the last step that this graph is for, where a stage has its steps traced by bucket."""
     listened: frozenset[str] = frozenset()
@@ -68,6 +71,15 @@ class Step:
                 fix="give one of them a view of its own, declared under `views:`",
             )
         self.fed[view] = self.tracer.stage
+
+    @contextmanager
+    def mirroring(self, on: bool) -> Iterator[None]:
+        """Inside, a drafter's logits are shaped as the target's only if it wants that."""
+        saved, self.mirrored = self.mirrored, self.mirrored if on else ()
+        try:
+            yield
+        finally:
+            self.mirrored = saved
 
     @property
     def views(self) -> list[str]:

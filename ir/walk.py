@@ -1,8 +1,8 @@
 """The walker: one region, root to leaf, that every acceptor is; rule and law are its data.
 
-At each site it tests the children in draw order with the rule's coins, draws what is still owed if none is taken, and goes on
-while the selected token is a child and no cut closes the path. Acceptance noise is addressed by row step, depth and rank; a
-selection by position.
+A rule may first plan over the whole draft. At each site the walk tests the children in draw order with the rule's coins, draws
+what is still owed if none is taken, and goes on while the selected token is a child and no cut closes the path.
+Acceptance noise is addressed by row step, depth and rank; a selection by position.
 """
 
 from typing import Any
@@ -12,13 +12,13 @@ from jaxtyping import Int
 from torch import Tensor
 
 from penstock.ir.op import op
-from penstock.ir.ops.accept import Rule
 from penstock.ir.ops.logits import softmax
 from penstock.ir.ops.random import coin_weights, race
 from penstock.ir.ops.rows import at, set_column
 from penstock.ir.ops.tree import child_with, children, drawn_from, ranked
 from penstock.ir.ports import Commit, Draft, LawByRow
 from penstock.ir.region import repeat
+from penstock.ir.rules import Rule
 
 
 def walk(
@@ -38,11 +38,14 @@ def walk(
 ) -> Commit:
     """Record the walk over ``composed [b,sites,v]``; ``last`` and ``closed`` are cuts, bool ``[b,sites]``."""
     depth = draft.depth if draft else 0
+    cuts = dict(length=length, limit=limit, last=last, closed=closed)
+    planned = rule.planned(composed, draft, cuts) if draft else rule
 
     def body(d: Any, site: Any, going: Any, token: Any, node: Any, count: Any) -> tuple[Any, ...]:
         target = softmax(at(composed, site))
         among = children(draft.parent_site, draft.valid, site) if draft else None
-        chosen, done, rest = try_children(target, draft, among, rule, going, (key, stage, (steps, d)))
+        here = planned.at(site) if draft else rule
+        chosen, done, rest = try_children(target, draft, among, here, going, (key, stage, (steps, d)))
         drawn = race(rest, key, stage, "select", (length + d,), live=going & ~done)
         chosen = torch.where(done, chosen, drawn)
         token, node = set_column(token, d, chosen, going), set_column(node, d, site, going)
@@ -71,16 +74,18 @@ def try_children(
 ) -> tuple[Any, Any, Any]:
     """``(chosen, done, rest)``: the accepted child where one was, and what to draw from where none was."""
     if draft is None or not rule.tests_children:
-        state = target if draft is None else rule.begin(target, None, None)
-        return going.long() * 0, ~going, target if draft is None else rule.rest(state)
+        rest = target if rule.tests_children else rule.rest(rule.begin(target, None, None))
+        return going.long() * 0, ~going, rest
     key, stage, (steps, depth) = place
-    state = rule.begin(target, drawn_from(draft.q, among), among.long().sum(1))
+    drawn = None if draft.q is None else drawn_from(draft.q, among)
+    state = rule.begin(target, drawn, among.long().sum(1))
     chosen, done = going.long() * 0, ~going
     for r in range(draft.width):
         exists, token = ranked(among, draft.token, draft.rank, r)
         tried = exists & ~done
-        hit = race(coin_weights(rule.accept(state, token)), key, stage, "accept", (steps, depth, r), live=tried)
-        taken = tried & (hit > 0)
+        chance = rule.accept(state, token)
+        coin = chance if rule.certain else race(coin_weights(chance), key, stage, "accept", (steps, depth, r), live=tried)
+        taken = tried & (coin > 0)
         chosen, done = torch.where(taken, token, chosen), done | taken
         state = rule.reject(state, token, tried & ~taken)
     return chosen, done, rule.rest(state)

@@ -27,6 +27,7 @@ from penstock.library.unmaskers.threshold import Threshold
 from penstock.library.verifiers.hcot import HiddenThought
 from penstock.library.verifiers.model import Acceptor, ModelVerifier
 from penstock.library.verifiers.switched import SwitchedVerifier
+from penstock.library.verifiers.typical import TypicalAcceptor
 
 STAGES = (
     AStar,
@@ -60,5 +61,6 @@ STAGES = (
     TopKTree,
     TopP,
     ToyGrammar,
+    TypicalAcceptor,
 )
 """Every stage of the library, one line each."""

@@ -36,8 +36,8 @@ def canvas_phases(stages: Sequence[Any]) -> Plan:
         )
     for part in parts:
         refuse(part)
-    compose = tuple(p for p in parts if p.stage.role == "transform" and not p.stage.greedy)
-    notes = tuple(f"canvas: {p.name} is how an unmasker predicts anyway" for p in parts if p.stage.greedy)
+    compose = tuple(p for p in parts if p.stage.role == "transform" and not p.stage.one_hot)
+    notes = tuple(f"canvas: {p.name} is how an unmasker predicts anyway" for p in parts if p.stage.one_hot)
     return Plan(parts, only(parts, "drafter"), (denoiser,), compose, compose, (), unmasker, "chain", "canvas", notes)
 
 
@@ -50,7 +50,7 @@ def refuse(part: Placed) -> None:
         )
     if role not in PHASED:
         raise part.wrong(f" is a {role}, which has no phase in a step of a canvas", fix=f"stages of such a step are {stages}")
-    if part.stage.kind == "transform.temperature" and not part.stage.greedy:
+    if part.stage.kind == "transform.temperature" and not part.stage.one_hot:
         raise part.wrong(
             ": sampling on a canvas is lossless only with noise shared by drafts and steps, not there yet", fix="value: 0"
         )

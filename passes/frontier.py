@@ -40,7 +40,8 @@ def refuse(part: Placed, search: Placed) -> None:
             f" drafts, and {search.name} decodes a frontier, whose one cache holds no hypothesis' own text", fix="leave it out"
         )
     follows = part.automaton and part.has("read") and not part.has("end") and not part.stage.raw_wanted
-    if part is not search and not follows and not isinstance(part.stage, SiteTransform):
+    shapes = part.stage.role == "transform" and (follows or isinstance(part.stage, SiteTransform))
+    if part is not search and not shapes:
         raise part.wrong(
             f" has no place in a step of {search.name}, which decodes a frontier",
             fix="beside the search stand only transforms: of single sites, or along paths without an end of their own",

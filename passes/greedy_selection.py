@@ -1,7 +1,7 @@
 """At constant temperature 0 selection is an argmax: no softmax, no noise, no coins.
 
-``race(softmax(scale(x, 0)))  ->  largest(x)`` and ``walk(scale(x, 0))  ->  walk(x), greedy``. Token-preserving: every rule of
-the walker keeps the argmax, because target and draft are one-hot.
+``race(softmax(scale(x, 0)))  ->  largest(x)`` and ``walk(scale(x, 0))  ->  walk(x), greedy``; `greedy` is `scale` by 0.
+Token-preserving: every rule of the walker keeps the argmax, because target and draft are one-hot.
 """
 
 from typing import Any
@@ -9,8 +9,8 @@ from typing import Any
 from torch import fx
 
 from penstock.ir.op import Op
-from penstock.ir.ops.logits import COLDEST, scale, softmax
-from penstock.ir.ops.random import largest, race
+from penstock.ir.ops.logits import COLDEST, greedy, scale, softmax
+from penstock.ir.ops.random import foresee, largest, race
 from penstock.ir.ops.tree import tip_row
 from penstock.ir.region import Region
 
@@ -19,7 +19,7 @@ def greedy_selection(graph: fx.Graph) -> int:
     """How many draws became argmaxes."""
     count = 0
     for node in list(graph.nodes):
-        if is_op(node, race) and (cold := cold_source(node.args[0])) is not None:
+        if (is_op(node, race) or is_op(node, foresee)) and (cold := cold_source(node.args[0])) is not None:
             with graph.inserting_before(node):
                 found = graph.call_function(largest, cold)
             found.meta.update(node.meta, origin="greedy_selection")
@@ -43,7 +43,7 @@ def cold_source(weights: Any) -> tuple[Any, int] | None:
 
 
 def is_cold(node: Any) -> bool:
-    return is_op(node, scale) and not isinstance(node.args[1], fx.Node) and node.args[1] < COLDEST
+    return is_op(node, greedy) or is_op(node, scale) and not isinstance(node.args[1], fx.Node) and node.args[1] < COLDEST
 
 
 def is_op(node: Any, op: Op) -> bool:

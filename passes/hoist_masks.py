@@ -20,4 +20,4 @@ def hoist_masks(plan: Plan) -> Plan:
 
 
 def note(mask: Placed, shrinking: Placed) -> str:
-    return f"hoist_masks: the acceptor's logits take {mask.name} before {shrinking.name}"
+    return f"hoist_masks: the acceptor's logits take {mask.name} before {shrinking.name}, which could leave it no token to allow"

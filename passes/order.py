@@ -6,6 +6,7 @@ from typing import Any
 from penstock.passes.buckets import buckets
 from penstock.passes.canvas import canvas_phases, is_canvas
 from penstock.passes.frontier import frontier_phases, is_frontier
+from penstock.passes.greedy_rule import greedy_rule
 from penstock.passes.hoist_masks import hoist_masks
 from penstock.passes.mirror import mirror
 from penstock.passes.phases import phases
@@ -13,7 +14,8 @@ from penstock.passes.plan import Plan
 from penstock.passes.sink_accept import sink_accept
 
 ELABORATION: tuple[Callable[[Plan], Plan], ...] = (
-    hoist_masks,  # before mirror, so that the drafter follows the acceptor's order
+    hoist_masks,
+    greedy_rule,  # last of the acceptor's order; both before mirror, so that the drafter follows it
     mirror,
     sink_accept,
     buckets,

@@ -15,10 +15,13 @@ PHASED = ("drafter", "scorer", *COMPOSING, "acceptor", "learner", "tap")
 def placed(stages: Sequence[Any]) -> tuple[Placed, ...]:
     """Stages taken apart into their role parts, each named by kind and occurrence."""
     seen: Counter[str] = Counter()
+    written: Counter[str] = Counter()
     out = []
-    for part in (part for stage in stages for part in stage.parts()):
-        out.append(Placed(part, f"{part.kind}.{seen[part.kind]}"))
-        seen[part.kind] += 1
+    for stage in stages:
+        for part in stage.parts():
+            out.append(Placed(part, f"{part.kind}.{seen[part.kind]}", f"{stage.kind}.{written[stage.kind]}"))
+            seen[part.kind] += 1
+        written[stage.kind] += 1
     return tuple(out)
 
 
@@ -28,7 +31,7 @@ def phases(stages: Sequence[Any]) -> Plan:
     refuse_unphased(parts)
     only(parts, "scorer")
     drafter = only(parts, "drafter")
-    acceptor = only(parts, "acceptor")
+    acceptor = acceptor_of(parts)
     scorers = tuple(p for p in parts if p.stage.role == "scorer")
     if not scorers:
         raise PenstockError("a pipeline needs a verifier", fix="add `verifier.model: {model: ...}`")
@@ -51,6 +54,19 @@ def refuse_unphased(parts: Sequence[Placed]) -> None:
                 f" is a {part.stage.role}, which has no phase in a step of a sequence",
                 fix=f"stages of a step are {', '.join(PHASED)}",
             )
+
+
+def acceptor_of(parts: Sequence[Placed]) -> Placed | None:
+    """The acceptor: one that leaves the rule to the draft, as a verifier brings it, gives way to one that names its own."""
+    found = [p for p in parts if p.stage.role == "acceptor"]
+    naming = [p for p in found if p.stage.rule != "auto"] or found
+    if len(naming) > 1:
+        raise PenstockError(
+            f"stages {naming[0].written} and {naming[1].written} both say how drafts are accepted",
+            where=naming[1].source or None,
+            fix=f"leave one of them out, or the rule of {naming[0].written}",
+        )
+    return naming[0] if naming else None
 
 
 def only(parts: Sequence[Placed], role: str) -> Placed | None:

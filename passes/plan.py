@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from penstock.ir.errors import PenstockError
 from penstock.ir.lift import Bound, with_values
-from penstock.ir.roles import Automaton, SiteTransform
+from penstock.ir.roles import Automaton, Composer, SiteTransform
+from penstock.ir.rules import RULES
 
 
 @dataclass(frozen=True)
@@ -15,6 +16,8 @@ class Placed:
 
     stage: Any
     name: str
+    written: str
+    """The name, in the same way, of the stage as written, of which it is a part, or which it is."""
 
     @property
     def automaton(self) -> bool:
@@ -46,6 +49,11 @@ class Placed:
                 yield field, name
 
     @property
+    def shapes(self) -> bool:
+        """Whether it changes logits; a gate, a marker or a tap only reads them."""
+        return isinstance(self.stage, Composer | SiteTransform) or self.automaton and self.has("read")
+
+    @property
     def mirrors(self) -> bool:
         """Whether a drafter can apply it: it shapes single sites, and needs no raw logits of the target."""
         stage = self.stage
@@ -73,6 +81,26 @@ class Plan:
     notes: tuple[str, ...] = ()
 
     @property
+    def drafters(self) -> tuple[tuple[str, Any], ...]:
+        """Every stage that drafts tokens, by name: those that a drafter chooses among, not itself."""
+        return tuple(drafting_in(self.drafter.name, self.drafter.stage)) if self.drafter else ()
+
+    @property
+    def selects(self) -> str:
+        """The stage part of the addresses of selections."""
+        return self.acceptor.name if self.acceptor else "accept"
+
+    @property
+    def foreseen(self) -> bool:
+        """Whether drafts are drawn on the noise of the selections."""
+        return self.rule in RULES and RULES[self.rule].foreseen
+
+    @property
+    def approximating(self) -> tuple[str, ...]:
+        """The stages that break what the reference promises."""
+        return tuple(p.name for p in self.stages if p.stage.effect == "approximates")
+
+    @property
     def drafting(self) -> frozenset[str]:
         """The views that only the drafter reads: what it does in them is not the reference's work."""
         users = [(p, view) for p in self.stages for view in p.stage.views()]
@@ -92,3 +120,13 @@ class Plan:
 
     def but(self, *notes: str, **changes: Any) -> "Plan":
         return replace(self, notes=self.notes + notes, **changes)
+
+
+def drafting_in(name: str, stage: Any) -> Iterator[tuple[str, Any]]:
+    """The drafters that a drafter holds, at any depth, or itself where it holds none."""
+    held = {field: getattr(stage, field) for field in type(stage).model_fields}
+    inner = {field: value for field, value in held.items() if getattr(value, "role", None) == "drafter"}
+    if not inner:
+        yield name, stage
+    for field, value in inner.items():
+        yield from drafting_in(f"{name}.{field}", value)

@@ -1,11 +1,12 @@
 """A temperature does not change a ranking: the logits settle its ties anyway.
 
-``top_ids(x, scale(x, t), k)  ->  top_ids(x, None, k)``, for 0 too, which leaves the lowest of the largest ids in front.
+``top_ids(x, scale(x, t), k)  ->  top_ids(x, None, k)``, for 0 too, which leaves the lowest of the largest ids
+in front, and so for `greedy`.
 """
 
 from torch import fx
 
-from penstock.ir.ops.logits import scale, top_ids
+from penstock.ir.ops.logits import greedy, scale, top_ids
 
 
 def same_ranking(graph: fx.Graph) -> int:
@@ -15,7 +16,7 @@ def same_ranking(graph: fx.Graph) -> int:
         if node.target is not top_ids:
             continue
         logits, first = node.args[:2]
-        if isinstance(first, fx.Node) and first.target is scale and first.args[0] is logits:
+        if isinstance(first, fx.Node) and first.target in (scale, greedy) and first.args[0] is logits:
             node.update_arg(1, None)
             count += 1
     return count

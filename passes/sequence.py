@@ -4,13 +4,13 @@ from typing import Any
 
 from penstock.ir.errors import PenstockError
 from penstock.ir.lift import advanced, along_paths, asking, lift
-from penstock.ir.ops.accept import AUTO, AUTO_BY_ROW, RULES, ByLaw, Rule
 from penstock.ir.ops.forward import keep
 from penstock.ir.ops.rows import at, widened
 from penstock.ir.ops.sequence import append, end_rows, put
 from penstock.ir.ops.tree import reached_by
 from penstock.ir.ports import Commit, Draft, LawByRow, Scored
 from penstock.ir.roles import Composer
+from penstock.ir.rules import AUTO, AUTO_BY_ROW, RULES, ByLaw, Rule
 from penstock.ir.state import Sequence, new_sequence
 from penstock.ir.step import Step, shaped_as, transformed
 from penstock.ir.trace import Tracer
@@ -18,6 +18,7 @@ from penstock.ir.walk import walk
 from penstock.passes.begin import Beginning
 from penstock.passes.buckets import Bucket
 from penstock.passes.plan import Placed, Plan
+from penstock.passes.sink_accept import refused
 
 
 def begin_sequence(plan: Plan, rows: Beginning) -> Sequence:
@@ -28,7 +29,8 @@ def begin_sequence(plan: Plan, rows: Beginning) -> Sequence:
 def trace_sequence(tracer: Tracer, plan: Plan, eos: tuple[int, ...], bucket: Bucket | None) -> None:
     """Trace the phases, in their order."""
     listened = frozenset(view for p in plan.stages for view in p.stage.listens)
-    trace_phases(Step(tracer, tracer.vocab, plan.mirrored, bucket, listened), plan, eos)
+    foreseen = plan.selects if plan.foreseen else None
+    trace_phases(Step(tracer, tracer.vocab, plan.mirrored, foreseen, bucket, listened), plan, eos)
 
 
 def trace_phases(step: Step, plan: Plan, eos: tuple[int, ...]) -> None:
@@ -51,21 +53,25 @@ def trace_phases(step: Step, plan: Plan, eos: tuple[int, ...]) -> None:
     with tracer.stage_of("cut"):
         last, closed = cuts(step, plan, scored, eos)
     with tracer.stage_of("accept"):
-        name = plan.acceptor.name if plan.acceptor else "accept"
-        rule = rule_of(plan.rule, step.draft)
+        rule = rule_of(plan, step.draft)
         where = dict(length=step.length, steps=step.steps, key=step.key, limit=step.limit, live=step.live)
         source = plan.acceptor.source if plan.acceptor else ""
-        commit = walk(scored.composed, step.draft, rule, stage=name, source=source, last=last, closed=closed, **where)
+        commit = walk(scored.composed, step.draft, rule, stage=plan.selects, source=source, last=last, closed=closed, **where)
     with tracer.stage_of("state"):
         settle(step, plan, commit, scored, eos)
 
 
-def rule_of(name: str, draft: Draft | None) -> Rule:
-    """The acceptance rule of this name; `auto` is each row's own, by its draft's law."""
-    if name != AUTO_BY_ROW:
-        return RULES[name]
-    assert draft is not None and isinstance(draft.law, LawByRow)
-    return ByLaw(tuple(RULES[AUTO[law]] for law in draft.law.among), draft.law.which)
+def rule_of(plan: Plan, draft: Draft | None) -> Rule:
+    """The acceptance rule: the acceptor's own, the one of this name, or each row's by its draft's law."""
+    if plan.acceptor and plan.acceptor.has("acceptance"):
+        return plan.acceptor.stage.acceptance()  # type: ignore[no-any-return]
+    if plan.rule == AUTO_BY_ROW:
+        assert draft is not None and isinstance(draft.law, LawByRow)
+        return ByLaw(tuple(RULES[AUTO[law]] for law in draft.law.among), draft.law.which)
+    rule = RULES[plan.rule]
+    if rule.one_path and draft is not None and draft.width > 1:
+        raise refused(plan, f"{rule.name} is for drafts of one path, and {draft.stage} drafts up to {draft.width} side by side")
+    return rule
 
 
 def check_shared(draft: Draft | None, plan: Plan) -> None:

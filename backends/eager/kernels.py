@@ -16,6 +16,7 @@ KERNELS: Kernels = {
     sequence.look: (kernel(state.look),),
     sequence.append: (kernel(state.append),),
     random.race: (kernel(race.race),),
+    random.foresee: (kernel(race.race),),
     random.largest: (kernel(race.largest),),
     logits.scale: (kernel(shaping.scale),),
     logits.top_k: (kernel(shaping.top_k),),

@@ -50,12 +50,14 @@ def with_values(graph: fx.Graph) -> tuple[fx.Graph, dict[fx.Node, Any]]:
 
 def place_regions(graph: fx.Graph) -> None:
     """A region with a kernel of its own becomes that kernel, which reads what it names of the region's named captures."""
-    for node in graph.nodes:
+    placed = [node for node in graph.nodes if isinstance(node.target, Region) and node.target.data["label"] in REGIONS]
+    for node in placed:
         region = node.target
-        if isinstance(region, Region) and region.data["label"] in REGIONS:
-            count, names = len(region.carried), region.data["given"]
-            given = dict(zip(names, node.args[count : count + len(names)], strict=True))
-            node.target = REGIONS[region.data["label"]](region)
-            with graph.inserting_before(node):
-                given["composed"] = by_site(given["composed"], KERNELS)
-            node.args, node.kwargs = (), {name: value for name, value in given.items() if name in node.target.takes}
+        count, names = len(region.carried), region.data["given"]
+        given = dict(zip(names, node.args[count : count + len(names)], strict=True))
+        node.target = REGIONS[region.data["label"]](region)
+        node.args, node.kwargs = (), {name: value for name, value in given.items() if name in node.target.takes}
+    dead_code(graph)  # what only the regions themselves read, so that sites can wait
+    for node in placed:
+        with graph.inserting_before(node):
+            node.update_kwarg("composed", by_site(node.kwargs["composed"], KERNELS))

@@ -5,8 +5,9 @@ import math
 import torch
 from torch import Tensor
 
+from penstock.backends.eager.block import block
 from penstock.backends.eager.walk import Choose, Walk
-from penstock.ir.ops.accept import TINY
+from penstock.ir.ops.accept import TINY, typical_floor
 
 
 def greedy(walk: Walk, b: int, d: int, site: int, kids: list[int]) -> int:
@@ -100,7 +101,27 @@ def recursive(walk: Walk, b: int, d: int, site: int, kids: list[int]) -> int:
 
 def by_law(walk: Walk, b: int, d: int, site: int, kids: list[int]) -> int:
     """`ByLaw`: the row's own rule."""
-    return RULES[walk.among[walk.law[b]]](walk, b, d, site, kids)
+    return RULES[walk.rule.among[walk.law[b]].name](walk, b, d, site, kids)
 
 
-RULES: dict[str, Choose] = {"greedy": greedy, "kseq": kseq, "match": match, "recursive": recursive, "by_law": by_law}
+def typical(walk: Walk, b: int, d: int, site: int, kids: list[int]) -> int:
+    """`Typical`: the first child that is likely enough, else one draw."""
+    target = walk.composed(b, site).softmax(-1)
+    if kids:
+        floor = float(typical_floor.meaning(target[None], walk.rule.epsilon, walk.rule.delta))
+        for x in (walk.token[b][i] for i in kids):
+            if float(target[x]) > floor:
+                return int(x)
+    return walk.select(b, d, site, target)
+
+
+RULES: dict[str, Choose] = {
+    "greedy": greedy,
+    "kseq": kseq,
+    "block": block,
+    "match": match,
+    "coupled": match,
+    "recursive": recursive,
+    "typical": typical,
+    "by_law": by_law,
+}

@@ -38,7 +38,10 @@ class Walk:
     law: Numbers = None
     stage: str = ""
     source: str = ""
-    among: tuple[str, ...] = ()
+    rule: Any = None
+    """Read for what it knows of itself, never of the draft."""
+    plan: Any = None
+    """What the rule found of the row's whole draft, where it looks ahead."""
 
     def row(self, b: int, choose: "Choose") -> tuple[list[int], list[int]]:
         """``(tokens, sites they were selected from)`` of one row."""
@@ -103,11 +106,11 @@ Choose = Callable[[Walk, int, int, int, list[int]], int]
 def walk(region: Region, rules: dict[str, Choose]) -> Kernel:
     """The kernel for one walk region; a rule that throws no coins reads neither what was drawn from nor in which order."""
     stage, times, rule = region.data["stage"], region.data["times"], region.data["rule"]
-    greedy, among = region.data.get("greedy", False), tuple(each.name for each in getattr(rule, "among", ()))
+    greedy = region.data.get("greedy", False)
     choose, coins = rules["greedy" if greedy else rule.name], rule.tests_children and not greedy
 
     def run(**given: Any) -> tuple[list[Any], ...]:
-        read = Walk(stage=stage, source=region.data["source"], among=among, **given)
+        read = Walk(stage=stage, source=region.data["source"], rule=rule, **given)
         paths = [read.row(b, choose) if on else ([], []) for b, on in enumerate(read.live)]
         return packed(paths, times)
 

@@ -7,6 +7,7 @@ from typing import Any
 from penstock.backends.enumerate.fill import fill_law, fill_text
 from penstock.backends.enumerate.law import Enumerated, Law, enumerate_law, total_variation
 from penstock.backends.enumerate.oracle import TextModels, text_law
+from penstock.backends.enumerate.pathwise import KEYS, same_tokens
 from penstock.ir.errors import PenstockError
 from penstock.ir.runner import Request
 from penstock.ir.standin import StandIn
@@ -43,10 +44,20 @@ class Certificate:
     against_text: float
     """Total variation to the text oracle."""
     found: Enumerated
+    approximating: tuple[str, ...] = ()
+    """Stages for whose sake the pipeline promises nothing more than what was computed here."""
+    same_tokens: bool | None = None
+    """Whether equal keys give the reference's very tokens, where drafts share the noise of the selections."""
+
+    @property
+    def exact(self) -> bool:
+        """Whether the law found is the reference's, and the text oracle's."""
+        return self.against_reference <= TOLERANCE and self.against_text <= TOLERANCE and self.same_tokens is not False
 
     @property
     def holds(self) -> bool:
-        return self.against_reference <= TOLERANCE and self.against_text <= TOLERANCE
+        """Whether the pipeline keeps its promise."""
+        return self.exact or bool(self.approximating)
 
     @property
     def not_exercised(self) -> tuple[str, ...]:
@@ -54,7 +65,9 @@ class Certificate:
         return tuple(sorted(label for label, weight in self.found.coverage.items() if not weight > 0))
 
     def report(self) -> str:
-        verdict = "exact" if self.holds else "NOT exact"
+        verdict = "exact" if self.exact else "NOT exact"
+        if self.approximating:
+            verdict = f"approximate, because of {', '.join(self.approximating)}"
         lines = [
             f"{verdict}: total variation {self.against_reference:.2e} to the reference, "
             f"{self.against_text:.2e} to the text oracle",
@@ -64,6 +77,8 @@ class Certificate:
             if self.found.coverage
             else "nothing is drawn: every row has one text",
         ]
+        if self.same_tokens is not None:
+            lines.append(f"{'the' if self.same_tokens else 'NOT the'} reference's very tokens, key by key, of {KEYS} keys")
         return "\n".join(lines + [f"not exercised: {label}" for label in self.not_exercised])
 
 
@@ -107,5 +122,9 @@ def oracle_of(plan: Plan, small: Small) -> Law:
 def certify(plan: Plan, reference: Plan, small: Small) -> Certificate:
     """Prove a plan exact relative to its reference in a small world, or find by how much it is not."""
     found = law_of(plan, small)
-    truth = law_of(reference, small).law
-    return Certificate(total_variation(found.law, truth), total_variation(found.law, oracle_of(reference, small)), found)
+    apart = [total_variation(found.law, law) for law in (law_of(reference, small).law, oracle_of(reference, small))]
+    same = None
+    if plan.foreseen:
+        rows = [{view: list(prompts[row]) for view, prompts in small.prompts.items()} for row in range(small.rows)]
+        same = same_tokens(step_of(plan, small), step_of(reference, small), small.models, rows, small.limit)
+    return Certificate(*apart, found, plan.approximating, same)

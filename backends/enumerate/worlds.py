@@ -58,7 +58,8 @@ class Worlds(Interpreter):
         if not live.any():
             return op.meaning(*self._idle(weights, live, args), **kwargs)
         self._supported(weights, live, stage, node)
-        self._read_once(addresses(key, stage, purpose, at), live, (stage, purpose, at))
+        if op.reads:
+            self._read_once(addresses(key, stage, purpose, at), live, (stage, purpose, at))
         args = self._idle(weights, live, args)
         drawn = op.meaning(*args, **kwargs)
         assert op.outcomes is not None, f"{op.name} does not say its outcomes"

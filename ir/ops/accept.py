@@ -1,10 +1,7 @@
-"""Acceptance rules: the mathematics that turns a target, a draft's law and coins into exactly the target.
+"""The mathematics of acceptance: what turns a target, a draft's law and coins into exactly the target.
 
-Notation of methods' cards: ``t`` target, ``d`` draft, both ``[b,v]``. A rule is data for the one walker.
+Notation of methods' cards: ``t`` target, ``d`` draft, both ``[b,v]``.
 """
-
-from dataclasses import dataclass
-from typing import Any, Protocol
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -13,28 +10,6 @@ from torch import Tensor
 from penstock.ir.op import op
 
 TINY = 1e-13
-
-
-class Rule(Protocol):
-    """What the walker asks at one site: begin, then child after child, then the rest."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def laws(self) -> frozenset[str]:
-        """The draft laws that it is exact for."""
-        ...
-
-    @property
-    def tests_children(self) -> bool:
-        """False: one token is selected and looked up among the children, no coin is thrown."""
-        ...
-
-    def begin(self, t: Any, d: Any, count: Any) -> Any: ...
-    def accept(self, state: Any, token: Any) -> Any: ...
-    def reject(self, state: Any, token: Any, where: Any) -> Any: ...
-    def rest(self, state: Any) -> Any: ...
 
 
 @op()
@@ -90,99 +65,6 @@ def without(d: Float[Tensor, "B V"], token: Int[Tensor, "B"], where: Bool[Tensor
     return torch.where(where[:, None] & (total > 0), left / total.clamp(min=torch.finfo(d.dtype).tiny), d)
 
 
-@dataclass(frozen=True)
-class KSeq:
-    """K-SEQ over iid children; with one child it is speculative sampling (Leviathan et al., arXiv 2211.17192)."""
-
-    name: str = "kseq"
-    laws: frozenset[str] = frozenset({"iid", "fixed"})
-    tests_children: bool = True
-
-    def begin(self, t: Any, d: Any, count: Any) -> Any:
-        return (t, d, *kseq_plan(t, d, count))
-
-    def accept(self, state: Any, token: Any) -> Any:
-        t, d, rho, _ = state
-        return deflated_ratio(t, d, rho, token)
-
-    def reject(self, state: Any, token: Any, where: Any) -> Any:
-        return state
-
-    def rest(self, state: Any) -> Any:
-        return state[3]
-
-
-@dataclass(frozen=True)
-class Recursive:
-    """Recursive rejection over children drawn without replacement (RSD, arXiv 2402.14160): owe, then shrink, in that order."""
-
-    name: str = "recursive"
-    laws: frozenset[str] = frozenset({"without_replacement"})
-    tests_children: bool = True
-
-    def begin(self, t: Any, d: Any, count: Any) -> Any:
-        return t, d
-
-    def accept(self, state: Any, token: Any) -> Any:
-        t, d = state
-        return deflated_ratio(t, d, 1.0, token)
-
-    def reject(self, state: Any, token: Any, where: Any) -> Any:
-        t, d = state
-        return owed_after(t, d, where), without(d, token, where)
-
-    def rest(self, state: Any) -> Any:
-        return state[0]
-
-
-@dataclass(frozen=True)
-class Match:
-    """Sample-and-match: one draw from the target, kept whether or not a child has it; exact for any draft whatever."""
-
-    name: str = "match"
-    laws: frozenset[str] = frozenset({"iid", "fixed", "without_replacement", "arbitrary"})
-    tests_children: bool = False
-
-    def begin(self, t: Any, d: Any, count: Any) -> Any:
-        return t
-
-    def accept(self, state: Any, token: Any) -> Any:
-        raise NotImplementedError("sample-and-match tests no child")
-
-    def reject(self, state: Any, token: Any, where: Any) -> Any:
-        return state
-
-    def rest(self, state: Any) -> Any:
-        return state
-
-
-@dataclass(frozen=True)
-class ByLaw:
-    """Each row by the rule that its own draft's law calls for: ``which [b]`` counts the rules in ``among``."""
-
-    among: tuple[Rule, ...]
-    which: Any
-    name: str = "by_law"
-    laws: frozenset[str] = frozenset()
-    tests_children: bool = True
-
-    def begin(self, t: Any, d: Any, count: Any) -> Any:
-        return tuple(rule.begin(t, d, count) for rule in self.among)
-
-    def accept(self, state: Any, token: Any) -> Any:
-        chances = [rule.accept(s, token) if rule.tests_children else never(token) for rule, s in self._each(state)]
-        return of_row(self.which, *chances)
-
-    def reject(self, state: Any, token: Any, where: Any) -> Any:
-        return tuple(rule.reject(s, token, where) for rule, s in self._each(state))
-
-    def rest(self, state: Any) -> Any:
-        return of_row(self.which, *(rule.rest(s) for rule, s in self._each(state)))
-
-    def _each(self, state: Any) -> Any:
-        return zip(self.among, state, strict=True)
-
-
 @op()
 def never(token: Int[Tensor, "B"]) -> Float[Tensor, "B"]:
     """The probability 0, for every row."""
@@ -196,8 +78,21 @@ def of_row(which: Int[Tensor, "B"], *values: Float[Tensor, "B *S"]) -> Float[Ten
     return torch.stack([value.to(kind) for value in values])[which, torch.arange(len(which))]
 
 
-EVERY_RULE: tuple[Rule, ...] = (KSeq(), Recursive(), Match())
-RULES = {rule.name: rule for rule in EVERY_RULE}
-AUTO_BY_ROW = "by_law"
-"""What stands for a rule where rows have drafts of laws that call for different ones."""
-AUTO = {"iid": "kseq", "fixed": "kseq", "without_replacement": "recursive", "arbitrary": "match"}
+@op()
+def mode(t: Float[Tensor, "B V"]) -> Float[Tensor, "B V"]:
+    """``t`` at its likeliest token, the lowest id on ties, and 0 elsewhere; a row that is no number stays none."""
+    best = t.argmax(-1, keepdim=True)
+    return torch.zeros_like(t).scatter(-1, best, t.gather(-1, best))
+
+
+@op()
+def typical_floor(t: Float[Tensor, "B V"], epsilon: float, delta: float) -> Float[Tensor, "B"]:
+    """``min(epsilon, delta exp(-H(t)))``, H in nats: what a token's probability must exceed to pass for typical."""
+    entropy = torch.special.entr(t).sum(-1)
+    return (delta * torch.exp(-entropy)).clamp(max=epsilon)
+
+
+@op()
+def certain_beyond(t: Float[Tensor, "B V"], floor: Float[Tensor, "B"], token: Int[Tensor, "B"]) -> Float[Tensor, "B"]:
+    """1 where ``t(x) > floor``, else 0."""
+    return (t.gather(1, token[:, None])[:, 0] > floor).to(t)

@@ -33,6 +33,25 @@ def race(
     return (noise.to(weights) / weights).argmin(-1)
 
 
+def guess_outcomes(weights: Float[Tensor, "W V"], *_: Any) -> tuple[Tensor, Tensor, Tensor]:
+    """Whatever may be drawn, all the same: what is right for every guess is right however guesses and draws are coupled."""
+    return race_outcomes((weights > 0).to(weights))
+
+
+@op("random", takes_live=True, outcomes=guess_outcomes, reads=False)
+def foresee(
+    weights: Float[Tensor, "B V"],
+    key: Int[Tensor, "B"],
+    stage: str,
+    purpose: str,
+    at: Sequence[Any],
+    *,
+    live: Bool[Tensor, "B"],
+) -> Int[Tensor, "B"]:
+    """The winner that a race yet to come at this address would have if these were its weights: a guess at another's draw."""
+    return race.meaning(weights, key, stage, purpose, at, live=live)  # type: ignore[no-any-return]
+
+
 @op()
 def coin_weights(p: Float[Tensor, "B"]) -> Float[Tensor, "B 2"]:
     """``[1 - p, p]``: a coin is a race over two outcomes."""

@@ -1,8 +1,8 @@
 """Drafts of a smaller model."""
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from penstock.dsl.names import ModelName
 from penstock.dsl.roles import Effect, Role
@@ -12,20 +12,35 @@ from penstock.ir.ports import Draft
 
 
 class ModelDrafter(Stage):
-    """Paths sampled from a draft model (Leviathan et al., arXiv 2211.17192; several iid ones: SpecTr, arXiv 2310.15141)."""
+    """Paths sampled from a draft model (Leviathan et al., arXiv 2211.17192; several iid ones: SpecTr, arXiv 2310.15141).
+
+    Or one path of its likeliest tokens, which is certain of them: each is accepted with the probability that the target gives it.
+    """
 
     kind: ClassVar[str] = "drafter.model"
     role: ClassVar[Role] = "drafter"
     effect: ClassVar[Effect] = "accelerates"
-    law: ClassVar[str] = "iid"
 
     model: ModelName
     length: Annotated[int, Field(ge=1, le=64)] = 4
     """Tokens drafted a path."""
     paths: Annotated[int, Field(ge=1, le=64)] = 1
     """Independent paths; duplicates are kept and counted."""
+    greedy: bool = False
+    """Draft the likeliest token instead of a draw."""
     mirror: bool = True
-    """Draw from the draft model under the target's own transforms."""
+    """Draft under the target's own transforms."""
+
+    @model_validator(mode="after")
+    def _paths_differ(self) -> Self:
+        if self.greedy and self.paths > 1:
+            raise ValueError(f"{self.paths} greedy paths are one path; leave paths out, or sample them with greedy: false")
+        return self
+
+    @property
+    def law(self) -> str:
+        """What drafts are distributed like."""
+        return "fixed" if self.greedy else "iid"
 
     @property
     def room(self) -> int:
@@ -45,8 +60,11 @@ class ModelDrafter(Stage):
         for level in range(self.length):
             if level:
                 growth.feed()
-            growth.draw(growth.distribution(), each=1 if level else self.paths)
-        return growth.finish("iid", width=self.paths)
+            if self.greedy:
+                growth.likeliest()
+            else:
+                growth.draw(growth.distribution(), each=1 if level else self.paths)
+        return growth.finish(self.law, width=self.paths)
 
     def small(self, v: int) -> "ModelDrafter":
         return self.model_copy(update={"length": min(self.length, 2), "paths": min(self.paths, 2)})

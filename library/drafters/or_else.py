@@ -47,11 +47,6 @@ class OrElse(Stage):
         return frozenset(self.first.needs | self.second.needs)
 
     @property
-    def mirror(self) -> bool:
-        """Whether one of them draws under the target's own transforms."""
-        return any(getattr(stage, "mirror", False) for stage in (self.first, self.second))
-
-    @property
     def room(self) -> int:
         """In-step nodes that views need slots for."""
         return max(self.first.room, self.second.room)
@@ -63,8 +58,15 @@ class OrElse(Stage):
         return self.first.registers(rows, vocab) | self.second.registers(rows, vocab)
 
     def propose(self, step: Any, stage: str) -> Draft:
-        first = self.first.propose(step, f"{stage}.first")  # type: ignore[attr-defined]
-        return either(step, first, lambda: self.second.propose(step, f"{stage}.second"), self.room, stage)  # type: ignore[attr-defined]
+        first = drafted(step, self.first, f"{stage}.first")
+        return either(step, first, lambda: drafted(step, self.second, f"{stage}.second"), self.room, stage)
 
     def small(self, v: int) -> "OrElse":
         return OrElse(first=self.first.small(v), second=self.second.small(v))
+
+
+def drafted(step: Any, drafter: Any, stage: str) -> Draft:
+    """One of the two drafts, under the target's own transforms if its drafter wants that."""
+    with step.mirroring(getattr(drafter, "mirror", True)):
+        draft: Draft = drafter.propose(step, stage)
+        return draft

@@ -22,12 +22,17 @@ class Temperature(Stage):
     @property
     def shrinks(self) -> bool:
         """At 0 one token is left, so a hard mask has to come before it."""
-        return isinstance(self.value, Param) or self.greedy
+        return isinstance(self.value, Param) or self.one_hot
 
     @property
-    def greedy(self) -> bool:
+    def one_hot(self) -> bool:
         """Whether it is constantly 0, or too close to it to divide by."""
         return not isinstance(self.value, Param) and self.value < COLDEST
+
+    @property
+    def only_sampled(self) -> bool:
+        """Whether there may be anything left to draw."""
+        return not self.one_hot
 
     def transform(self, logits: Any) -> Any:
         return scale(logits, self.value)

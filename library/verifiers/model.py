@@ -5,9 +5,10 @@ from typing import Any, ClassVar, Literal
 from penstock.dsl.names import ModelName, ViewName
 from penstock.dsl.roles import Effect, Role
 from penstock.dsl.stage import Stage
+from penstock.ir.ops.logits import greedy
 from penstock.ir.ports import Scored
 
-RuleName = Literal["auto", "kseq", "recursive", "match"]
+RuleName = Literal["auto", "kseq", "block", "recursive", "match", "coupled", "greedy"]
 
 
 class Acceptor(Stage):
@@ -18,7 +19,18 @@ class Acceptor(Stage):
     effect: ClassVar[Effect] = "steers"
 
     rule: RuleName = "auto"
-    """`auto` takes the rule that is exact for the draft's law; another is refused where it does not fit."""
+    """`auto` takes the rule that is exact for the draft's law; another is refused where it does not fit. `block`: one path judged
+    as a whole. `match`, `coupled`: one draw, looked up in the draft, so a seed gives the same tokens with any drafter; `coupled`
+    has the drafter draw on that same noise. `greedy`: the likeliest token, whatever the draft."""
+
+    @property
+    def one_hot(self) -> bool:  # type: ignore[override]
+        """Whether it leaves one token, the likeliest."""
+        return self.rule == "greedy"
+
+    def transform(self, logits: Any) -> Any:
+        """What it selects from, as its rule shapes it."""
+        return greedy(logits) if self.one_hot else logits
 
 
 class ModelVerifier(Stage):

@@ -15,6 +15,7 @@ from penstock.dsl.drawn import pipeline_drawing
 from penstock.dsl.param import Param
 from penstock.dsl.pipeline import Pipeline
 from penstock.dsl.stage import Stage
+from penstock.explained import explained, guarantee
 from penstock.ir.errors import PenstockError
 from penstock.ir.picture.drawing import Drawing
 from penstock.ir.picture.mermaid import mermaid
@@ -23,7 +24,6 @@ from penstock.ir.picture.svg import svg
 from penstock.ir.show import show as show_graph
 from penstock.passes.build import StepGraph
 from penstock.passes.order import elaborate
-from penstock.passes.plan import Plan
 from penstock.testing import small_world
 from penstock.traced import traced
 
@@ -51,17 +51,7 @@ def check(pipeline: Pipeline) -> StepGraph:
 def explain(pipeline: Pipeline) -> str:
     """What the pipeline promises, what elaboration did, and the step as it will run."""
     step = check(pipeline)
-    steering = [p.name for p in step.plan.stages if p.stage.effect == "steers" and p in step.plan.compose]
-    lines = [
-        f"reference: {' >> '.join(s.kind for s in pipeline.reference().stages)}",
-        f"steered by: {', '.join(steering) or 'nothing'}",
-        f"guarantee: {guarantee(step.plan)}",
-        f"reproducible: {reproducible(step)}",
-        *step.plan.notes,
-        "step",
-        show_graph(step.graph),
-    ]
-    return "\n".join(lines)
+    return "\n".join([*explained(pipeline, step), "step", show_graph(step.graph)])
 
 
 def show(pipeline: Pipeline, *, stage: Literal["spec", "ir"] = "spec", form: Literal["text", "mermaid", "svg"] = "text") -> str:
@@ -73,22 +63,6 @@ def show(pipeline: Pipeline, *, stage: Literal["spec", "ir"] = "spec", form: Lit
         return spec.dump(pipeline) if stage == "spec" else show_graph(check(pipeline).graph) + "\n"
     drawing = pipeline_drawing(pipeline) if stage == "spec" else step_drawing(check(pipeline).graph)
     return FORMS[form](drawing)
-
-
-def reproducible(step: StepGraph) -> str:
-    """Whether a request's key alone decides its tokens, whatever else is in the batch."""
-    sharing = {node.meta["stage"] for node in step.graph.nodes if getattr(node.target, "couples_rows", False)}
-    named = ", ".join(sorted(sharing))
-    return f"not by request key alone, the rows of a batch share {named}" if sharing else "yes, by request key"
-
-
-def guarantee(plan: Plan) -> str:
-    """Exact in distribution, greedy-exact, or approximate, relative to the reference."""
-    approximate = [p.name for p in plan.stages if p.stage.effect == "approximates"]
-    if approximate:
-        return f"approximate, because of {', '.join(approximate)}"
-    greedy = plan.kind == "canvas" or any(p.stage.greedy for p in plan.stages)
-    return "greedy-exact (same tokens as the reference)" if greedy else "exact (same distribution as the reference)"
 
 
 def promise(pipeline: Pipeline) -> str:

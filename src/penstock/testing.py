@@ -1,16 +1,14 @@
 """Laws for stages, ours and anyone's: certify a handful of stages in a small world of table models, in one call."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from penstock.backends.eager.lower import lower
 from penstock.backends.enumerate.certify import Certificate, Small, certify, step_of
-from penstock.backends.interpret import Interpreter
+from penstock.backends.interpret import interpreted
 from penstock.backends.runtime.runner import Decoded, Decoder, Request
 from penstock.backends.runtime.table import TableModel
 from penstock.backends.runtime.table_denoiser import TableDenoiser
-from penstock.passes.buckets import by_bucket
-from penstock.passes.build import StepGraph
 from penstock.passes.canvas import is_canvas
 from penstock.passes.order import elaborate
 
@@ -67,11 +65,6 @@ def certify_stages(stages: Sequence[Any], reference: Sequence[Any] | None = None
     return certify(elaborate(stages), elaborate(truth), small_world(stages, **small))
 
 
-def interpreted(step: StepGraph) -> Callable[..., tuple[Any, ...]]:
-    """A step by the meaning of its ops."""
-    return lambda *handles: Interpreter().run(step.graph, handles)
-
-
 def decode_stages(
     stages: Sequence[Any],
     keys: Sequence[int],
@@ -86,7 +79,7 @@ def decode_stages(
     """
     world = small_world(stages, batch=len(PROMPTS), **small)
     step = step_of(elaborate(stages), world)
-    run = lower(step) if lowered else by_bucket(step, interpreted)
+    run = lower(step) if lowered else interpreted(step)
     rows = [{view: prompts[i % len(prompts)] for view, prompts in world.prompts.items()} for i in range(len(keys))]
     asked = params or [{}] * len(keys)
     requests = [Request(row, world.limit, key, given) for row, key, given in zip(rows, keys, asked, strict=True)]

@@ -78,6 +78,7 @@ CASES: list[tuple[Op, tuple[Any, ...], dict[str, Any]]] = [
     (random.race, (floats(2, V).softmax(-1), KEY, "s", "draft", (STEPS, 1, 0)), {"live": LIVE}),
     (random.race, (floats(2, 40_000).double().softmax(-1), KEY, "s", "select", (STEPS,)), {"live": LIVE}),
     (random.race, (CUT[:, 0].softmax(-1), KEY, "s", "draft", (STEPS, 1, 0)), {"live": LIVE}),
+    (random.foresee, (floats(2, V).softmax(-1), KEY, "s", "select", (STEPS + 1,)), {"live": LIVE}),
 ]
 STATEFUL = {forward.forward, forward.keep, sequence.append, sequence.look}
 

@@ -12,10 +12,10 @@ from penstock.backends.eager.lower import lowered
 from penstock.backends.interpret import Interpreter
 from penstock.ir import tracing
 from penstock.ir.errors import PenstockError
-from penstock.ir.ops.accept import RULES
 from penstock.ir.ops.logits import scale
 from penstock.ir.ops.tree import sites
 from penstock.ir.ports import Draft
+from penstock.ir.rules import RULES, Typical
 from penstock.ir.trace import Tracer
 from penstock.ir.types import EXAMPLE_ROWS
 from penstock.ir.walk import walk
@@ -23,6 +23,7 @@ from penstock.passes.build import StepGraph
 from penstock.passes.plan import Plan
 
 V, NODES, DEPTH, WIDTH = 5, 9, 3, 4
+WALKED = {**RULES, "typical": Typical(0.3, 0.6)}
 NODEWISE = ("token", "parent_site", "site", "rank", "valid", "q")
 
 
@@ -42,22 +43,31 @@ def tree(draw: random.Random, distinct: bool) -> tuple[list[int], list[int]]:
     return parents, tokens
 
 
-def situation(seed: int, rows: int, *, distinct: bool) -> dict[str, Tensor]:
-    """Everything that a walk reads, for rows in different situations."""
+def path(draw: random.Random, distinct: bool) -> tuple[list[int], list[int]]:
+    """Random nodes, one below the other."""
+    return list(range(DEPTH)), [draw.randrange(V) for _ in range(DEPTH)]
+
+
+def situation(seed: int, rows: int, rule: str) -> dict[str, Tensor]:
+    """Everything that a walk by this rule reads, for rows in different situations."""
     draw, noise = random.Random(seed), torch.Generator().manual_seed(seed)
-    drawn = [tree(draw, distinct) for _ in range(rows)]
+    shape = path if rule in RULES and RULES[rule].one_path else tree
+    drawn = [shape(draw, rule == "recursive") for _ in range(rows)]
+    nodes = len(drawn[0][0])
     parent, token = (torch.tensor([x[i] for x in drawn]) for i in (0, 1))
     site, rank = sites.meaning(parent, token)
     real = lambda *shape: torch.randn(*shape, generator=noise, dtype=torch.float64) * 1.5  # noqa: E731
     some = lambda p, *shape: torch.rand(*shape, generator=noise) < p  # noqa: E731
-    composed = real(rows, 1 + NODES, V).masked_fill(some(0.2, rows, 1 + NODES, V), -torch.inf)
+    composed = real(rows, 1 + nodes, V).masked_fill(some(0.2, rows, 1 + nodes, V), -torch.inf)
     composed[..., 0] = composed[..., 0].clamp(min=-3.0)
-    drafts = real(rows, 1 + NODES, V).softmax(-1)
+    if shape is path:  # likely enough to be followed to the end
+        composed[:, :-1].scatter_add_(2, token[..., None], torch.full((rows, nodes, 1), 2.0, dtype=torch.float64))
+    drafts = real(rows, 1 + nodes, V).softmax(-1)
     whole = lambda high: torch.randint(high, (rows,), generator=noise)  # noqa: E731
     return dict(
-        composed=composed, token=token, parent_site=parent, site=site, rank=rank, valid=some(0.85, rows, NODES),
+        composed=composed, token=token, parent_site=parent, site=site, rank=rank, valid=some(0.85, rows, nodes),
         q=drafts.gather(1, parent[..., None].expand(-1, -1, V)), length=whole(4), steps=whole(4), key=whole(1000),
-        limit=whole(3) + 5, live=some(0.9, rows), last=some(0.15, rows, 1 + NODES), closed=some(0.15, rows, 1 + NODES),
+        limit=whole(3) + 5, live=some(0.9, rows), last=some(0.15, rows, 1 + nodes), closed=some(0.15, rows, 1 + nodes),
     )  # fmt: skip
 
 
@@ -69,8 +79,8 @@ def traced_walk(rule: str, example: dict[str, Tensor], cold: bool) -> StepGraph:
         draft, composed = None, scale(values.pop("composed"), 0 if cold else 1.0)
         if "token" in values:
             nodes = {name: values.pop(name) for name in NODEWISE}
-            draft = Draft(**nodes, parents=(), law="iid", nodes=NODES, depth=DEPTH, width=WIDTH)
-        commit = walk(composed, draft, RULES[rule], stage="accept", **values)
+            draft = Draft(**nodes, parents=(), law="iid", nodes=example["token"].shape[1], depth=DEPTH, width=WIDTH)
+        commit = walk(composed, draft, WALKED[rule], stage="accept", **values)
     tracer.graph.output(tuple(x.node for x in (commit.token, commit.node, commit.count, commit.last_site, commit.last_token)))
     return StepGraph(tracer.graph, (), Plan(()), NODES, ())
 
@@ -83,32 +93,32 @@ def both(rule: str, given: dict[str, Tensor], *, cold: bool = False, **planted: 
     return tuple([torch.as_tensor(x)[given["live"]].tolist() for x in out] for out in (expected, found))
 
 
-@pytest.mark.parametrize("rule, seed", list(product(RULES, range(3))))
+@pytest.mark.parametrize("rule, seed", list(product(WALKED, range(3))))
 @pytest.mark.parametrize("cold", [False, True])
 def test_the_host_walks_as_the_region(rule, seed, cold):
-    given = situation(seed, 70, distinct=rule == "recursive")
+    given = situation(seed, 70, rule)
     expected, found = both(rule, given, cold=cold)
     assert found == expected
     assert {1, 2, 3} <= set(expected[2])  # paths of several lengths
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", WALKED)
 def test_without_cuts(rule):
-    given = situation(7, 60, distinct=rule == "recursive")
+    given = situation(7, 200, rule)
     expected, found = both(rule, {name: value for name, value in given.items() if name not in ("last", "closed")})
     assert found == expected
     assert 4 in expected[2]
 
 
 def test_without_a_draft():
-    given = {name: value for name, value in situation(8, 60, distinct=True).items() if name not in NODEWISE}
+    given = {name: value for name, value in situation(8, 60, "recursive").items() if name not in NODEWISE}
     expected, found = both("match", {**given, "composed": given["composed"][:, :1]} | {"last": given["last"][:, :1]})
     assert found == expected
     assert set(expected[2]) == {1}
 
 
 def test_in_single_precision_paths_agree_but_for_ties():
-    given = situation(9, 100, distinct=False)
+    given = situation(9, 100, "kseq")
     given = {name: value.float() if value.is_floating_point() else value for name, value in given.items()}
     expected, found = both("kseq", given)
     assert sum(a != b for a, b in zip(expected[0], found[0], strict=True)) <= 1
@@ -117,7 +127,7 @@ def test_in_single_precision_paths_agree_but_for_ties():
 @pytest.mark.parametrize("value, message", [(-torch.inf, "has no support"), (torch.nan, "are NaN")])
 @pytest.mark.parametrize("cold", [False, True])
 def test_a_row_that_nothing_can_be_drawn_for_is_named(value, message, cold):
-    given = situation(3, 4, distinct=False)
+    given = situation(3, 4, "kseq")
     given["composed"][2, 0] = value
     given["live"][:], given["valid"][:] = True, False
     with pytest.raises(PenstockError, match=f"row 2.*{message}|{message}.*row 2|row 2 are NaN"):
@@ -128,7 +138,7 @@ def test_a_row_that_nothing_can_be_drawn_for_is_named(value, message, cold):
 @pytest.mark.parametrize("rule", ["kseq", "recursive"])
 def test_coins_by_the_order_of_valid_siblings_are_seen(rule):
     """Planted: a coin's address counts valid siblings instead of all; exact too, and yet not the region's draw."""
-    given = situation(0, 120, distinct=rule == "recursive")
+    given = situation(0, 120, rule)
     given["valid"] &= torch.arange(NODES) > 1
     before = (given["parent_site"][:, :, None] == given["parent_site"][:, None]) & given["valid"][:, None]
     renumbered = before.long().tril(-1).sum(2)
@@ -139,14 +149,14 @@ def test_coins_by_the_order_of_valid_siblings_are_seen(rule):
 
 
 def test_ignored_cuts_are_seen():
-    given = situation(0, 120, distinct=False)
+    given = situation(0, 120, "kseq")
     for cut in ("last", "closed"):
         expected, found = both("match", given, **{cut: torch.zeros_like(given[cut])})
         assert found != expected
 
 
 def test_noise_of_another_step_is_seen():
-    given = situation(0, 120, distinct=False)
+    given = situation(0, 120, "kseq")
     for coordinate, rule in (("steps", "kseq"), ("length", "match")):
         expected, found = both(rule, given, **{coordinate: given[coordinate] + 1})
         assert found != expected

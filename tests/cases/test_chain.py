@@ -9,7 +9,7 @@ from planted_rules import Fresh, Swapped
 
 from penstock.ir.draft import Growth
 from penstock.ir.op import op
-from penstock.ir.ops.accept import RULES
+from penstock.ir.rules import RULES
 from penstock.library import ModelDrafter, ModelVerifier, Repetition, Temperature, ToyGrammar
 from penstock.passes import sequence
 from penstock.testing import certify_stages, decode_stages

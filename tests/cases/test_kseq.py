@@ -11,7 +11,7 @@ from planted_rules import Fresh, Multiround, Unclamped
 
 from penstock.backends.enumerate.certify import law_of
 from penstock.ir.op import op
-from penstock.ir.ops.accept import RULES, KSeq
+from penstock.ir.rules import RULES, KSeq
 from penstock.library import ModelDrafter, ModelVerifier, Repetition, Temperature, ToyGrammar
 from penstock.passes.order import elaborate
 from penstock.testing import certify_stages, decode_stages, small_world

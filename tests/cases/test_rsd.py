@@ -12,7 +12,7 @@ from planted_rules import ShrinkFirst, Unnormalised, Unshrunk
 from penstock.backends.enumerate.certify import law_of
 from penstock.ir.errors import PenstockError
 from penstock.ir.op import op
-from penstock.ir.ops.accept import RULES, KSeq
+from penstock.ir.rules import RULES, KSeq
 from penstock.library import ModelDrafter, ModelVerifier, Repetition, StochasticBeam, Temperature, ToyGrammar
 from penstock.library.transforms.nucleus import TopK
 from penstock.passes.order import elaborate

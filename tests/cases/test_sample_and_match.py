@@ -10,8 +10,8 @@ from one_step import committed
 from penstock.ir.draft import Growth, repeated
 from penstock.ir.errors import PenstockError
 from penstock.ir.op import op
-from penstock.ir.ops.accept import RULES, Match
 from penstock.ir.ops.logits import top_ids
+from penstock.ir.rules import RULES, Match
 from penstock.library import ModelDrafter, ModelVerifier, Repetition, StochasticBeam, Temperature, TopKTree, ToyGrammar
 from penstock.passes.order import elaborate
 from penstock.testing import certify_stages, decode_stages

@@ -16,7 +16,7 @@ from penstock.ir.errors import PenstockError
 from penstock.ir.op import op
 from penstock.ir.ops.frontier import endings, extend, worth
 from penstock.ir.standin import StandIn
-from penstock.library import ModelDrafter, Repetition, ToyGrammar
+from penstock.library import Acceptor, ModelDrafter, Repetition, ToyGrammar, TypicalAcceptor
 from penstock.passes import frontier as frontier_pass
 from penstock.passes.order import elaborate
 
@@ -115,6 +115,12 @@ def test_a_transformers_greedy_text_is_one_hypothesis():
 def test_drafts_are_refused_by_name():
     with pytest.raises(PenstockError, match="stage drafter.model.0 drafts, and search.superposed.0 decodes a frontier"):
         elaborate([ModelDrafter(model="d"), SPD])
+
+
+@pytest.mark.parametrize("acceptor", [Acceptor(), Acceptor(rule="greedy"), TypicalAcceptor()])
+def test_acceptors_are_refused_by_name(acceptor):
+    with pytest.raises(PenstockError, match=f"stage {acceptor.kind}.0 has no place in a step of search.superposed.0"):
+        elaborate([SPD, acceptor])
 
 
 @op("state", consumes=1, takes_live=True)

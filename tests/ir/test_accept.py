@@ -5,7 +5,8 @@ import torch
 from planted_rules import Fresh, Multiround, ShrinkFirst, Swapped, Unclamped, Unnormalised, Unshrunk
 from rule_oracle import best, distance, distinct, iid, near, settle
 
-from penstock.ir.ops.accept import AUTO, RULES, KSeq, Match, Recursive, deflated_ratio, kseq_plan
+from penstock.ir.ops.accept import deflated_ratio, kseq_plan
+from penstock.ir.rules import AUTO, RULES, KSeq, Match, Recursive
 
 T = torch.tensor([0.5, 0.3, 0.15, 0.05], dtype=torch.float64)
 D = torch.tensor([0.1, 0.2, 0.3, 0.4], dtype=torch.float64)

@@ -30,7 +30,8 @@ def test_hard_masks_go_before_what_shrinks_the_support():
     plan = elaborate([VERIFIER, Temperature(), TopP(), ToyGrammar.over(3)])
     assert names(plan.compose)[-1] == "constraint.automaton.0"
     assert names(plan.accepted) == ["transform.temperature.0", "constraint.automaton.0", "transform.top_p.0"]
-    assert "hoist_masks: the acceptor's logits take constraint.automaton.0 before transform.top_p.0" in plan.notes
+    hoisted = "hoist_masks: the acceptor's logits take constraint.automaton.0 before transform.top_p.0, which could leave it"
+    assert [note for note in plan.notes if note.startswith(hoisted)]
 
 
 def test_greedy_leaves_one_token_so_masks_go_before_it():
@@ -57,7 +58,7 @@ def test_sink_accept_names_the_rule(rule, kept):
 def test_a_rule_that_does_not_fit_is_refused_with_the_one_that_does():
     with pytest.raises(PenstockError) as caught:
         elaborate([DRAFTER, ModelVerifier(model="t", rule="recursive")])
-    assert "verifier.model.0, field rule: recursive is exact for without_replacement drafts" in str(caught.value)
+    assert "verifier.model.0, field rule: recursive is for without_replacement drafts" in str(caught.value)
     assert "drafter.model.0 drafts are iid" in str(caught.value) and "rule: kseq" in str(caught.value)
 
 

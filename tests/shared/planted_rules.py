@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import torch
 
-from penstock.ir.ops.accept import KSeq, Recursive, deflated_ratio, owed_after, without
+from penstock.ir.ops.accept import deflated_ratio, owed_after, without
+from penstock.ir.rules import KSeq, Recursive
 
 
 @dataclass(frozen=True)

@@ -9,15 +9,15 @@ import torch
 from penstock import resolve
 from penstock.backends.eager.clock import Clock
 from penstock.backends.eager.lower import lower
+from penstock.backends.interpret import interpreted
 from penstock.backends.runtime.runner import Decoder
 from penstock.decode.means import Means
 from penstock.dsl.pipeline import Pipeline
 from penstock.ir.errors import PenstockError
 from penstock.ir.host import Model, Text
-from penstock.passes.buckets import by_bucket
 from penstock.passes.build import StepGraph
 from penstock.passes.order import elaborate
-from penstock.testing import interpreted, views_of
+from penstock.testing import views_of
 from penstock.traced import traced
 
 
@@ -68,5 +68,5 @@ class Bound:
         first = next(iter(elaborate(pipeline.stages).scorers[-1].stage.views()))
         named = [handle.removeprefix("view:") for handle in step.handles if handle.startswith("view:")]
         models = {view: loaded.models[views[view]] for view in sorted(named, key=lambda view: view != first)}
-        run: Any = by_bucket(step, interpreted) if means.backend == "interpret" else lower(step, clock if timed else None)
+        run: Any = interpreted(step) if means.backend == "interpret" else lower(step, clock if timed else None)
         return cls(step, Decoder(step, models, run, pipeline.generate.seed), clock)
