@@ -16,9 +16,14 @@ from penstock.library.prompts.counterfactual import Counterfactual
 from penstock.library.search.astar import AStar
 from penstock.library.steer.ambedkar import Ambedkar
 from penstock.library.taps.commits import Commits
-from penstock.library.transforms.nucleus import TopK, TopP
+from penstock.library.transforms.epsilon import Epsilon
+from penstock.library.transforms.eta import Eta
+from penstock.library.transforms.min_p import MinP
 from penstock.library.transforms.penalty import Repetition
 from penstock.library.transforms.temperature import Temperature
+from penstock.library.transforms.top_k import TopK
+from penstock.library.transforms.top_p import TopP
+from penstock.library.transforms.typical_p import TypicalP
 from penstock.library.unmaskers.confidence import Confidence
 from penstock.library.unmaskers.freedave import FreeDave, NestedDrafts
 from penstock.library.unmaskers.threshold import Threshold
@@ -36,9 +41,12 @@ STAGES = (
     Del,
     EntropyAdaptive,
     EntropyGate,
+    Epsilon,
+    Eta,
     FreeDave,
     HiddenThought,
     LayerSkip,
+    MinP,
     ModelDenoiser,
     ModelDrafter,
     ModelVerifier,
@@ -56,5 +64,6 @@ STAGES = (
     TopKTree,
     TopP,
     ToyGrammar,
+    TypicalP,
 )
 """Every stage of the library, one line each."""
