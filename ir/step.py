@@ -9,6 +9,7 @@ from torch import Tensor
 from penstock.ir.errors import PenstockError
 from penstock.ir.lift import advanced, lift
 from penstock.ir.ops.forward import forward
+from penstock.ir.ops.lookup import text_by_site
 from penstock.ir.ops.probes import apart, by_site, chains, flattened, grouped, with_probes
 from penstock.ir.ops.rows import at_each
 from penstock.ir.ops.sequence import get, look, request_parameter
@@ -30,6 +31,8 @@ class Step:
     """The Decision of the last step that this graph is for, where a stage has its steps traced by bucket."""
     listened: frozenset[str] = frozenset()
     """Views whose hidden states some stage wants of the scorer."""
+    seat: str = ""
+    """The view whose text paths begin with: the verifier's."""
     draft: Draft | None = None
     scored: Scored | None = None
     path_states: dict[str, Any] = field(default_factory=dict)
@@ -88,6 +91,11 @@ class Step:
     def carry(self, register: str, by_site: Any) -> None:
         """Carry on the value of the site that the step's last token was selected from."""
         self.carried[register] = by_site
+
+    def said(self, prompt: bool) -> Any:
+        """``[b,sites,w]``: the text up to every site, its prompt included or not; see `ops.lookup.text_by_site`."""
+        path = (self.draft.parent_site, self.draft.token, self.draft.depth) if self.draft else (None, None, 0)
+        return text_by_site(f"view:{self.seat}", "seq", *path, prompt)
 
     def asked(self, name: str) -> Any:
         """A request parameter, ``[b]``."""

@@ -1,6 +1,7 @@
 """Methods of papers, one file each, and the zoo of small models they run on."""
 
 from penstock.library.constraints.toy import ToyGrammar
+from penstock.library.control.max_length import MaxLength
 from penstock.library.control.pause import Pause
 from penstock.library.denoisers.model import ModelDenoiser
 from penstock.library.drafters.del_ import Del
@@ -16,10 +17,18 @@ from penstock.library.prompts.counterfactual import Counterfactual
 from penstock.library.search.astar import AStar
 from penstock.library.steer.ambedkar import Ambedkar
 from penstock.library.taps.commits import Commits
+from penstock.library.transforms.ban import Ban
+from penstock.library.transforms.bias import Bias
 from penstock.library.transforms.epsilon import Epsilon
 from penstock.library.transforms.eta import Eta
+from penstock.library.transforms.force import Force
+from penstock.library.transforms.frequency import Frequency
+from penstock.library.transforms.min_length import MinLength
 from penstock.library.transforms.min_p import MinP
-from penstock.library.transforms.penalty import Repetition
+from penstock.library.transforms.no_repeat_ngram import NoRepeatNGram
+from penstock.library.transforms.presence import Presence
+from penstock.library.transforms.repetition import Repetition
+from penstock.library.transforms.suppress_at_begin import SuppressAtBegin
 from penstock.library.transforms.temperature import Temperature
 from penstock.library.transforms.top_k import TopK
 from penstock.library.transforms.top_p import TopP
@@ -35,6 +44,8 @@ STAGES = (
     AStar,
     Acceptor,
     Ambedkar,
+    Ban,
+    Bias,
     Commits,
     Confidence,
     Counterfactual,
@@ -43,20 +54,27 @@ STAGES = (
     EntropyGate,
     Epsilon,
     Eta,
+    Force,
     FreeDave,
+    Frequency,
     HiddenThought,
     LayerSkip,
+    MaxLength,
+    MinLength,
     MinP,
     ModelDenoiser,
     ModelDrafter,
     ModelVerifier,
     NestedDrafts,
+    NoRepeatNGram,
     OrElse,
     Pause,
+    Presence,
     PromptLookup,
     PromptTokens,
     Repetition,
     StochasticBeam,
+    SuppressAtBegin,
     SwitchedVerifier,
     Temperature,
     Threshold,

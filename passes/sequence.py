@@ -28,7 +28,8 @@ def begin_sequence(plan: Plan, rows: Beginning) -> Sequence:
 def trace_sequence(tracer: Tracer, plan: Plan, eos: tuple[int, ...], bucket: Bucket | None) -> None:
     """Trace the phases, in their order."""
     listened = frozenset(view for p in plan.stages for view in p.stage.listens)
-    trace_phases(Step(tracer, tracer.vocab, plan.mirrored, bucket, listened), plan, eos)
+    seat = next(iter(plan.scorers[-1].stage.views()))
+    trace_phases(Step(tracer, tracer.vocab, plan.mirrored, bucket, listened, seat), plan, eos)
 
 
 def trace_phases(step: Step, plan: Plan, eos: tuple[int, ...]) -> None:

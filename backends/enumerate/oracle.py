@@ -18,6 +18,11 @@ class TextModels:
     def __init__(self, models: Mapping[str, Any], prompts: Mapping[str, Sequence[int]]) -> None:
         self.models, self.prompts = models, prompts
 
+    @property
+    def prompt(self) -> list[int]:
+        """What every path begins with: the first view's prompt."""
+        return list(next(iter(self.prompts.values())))
+
     def logits(self, view: str, text: Sequence[int], inputs: Mapping[int, Tensor] | None = None) -> Tensor:
         """Next-token logits ``[v]`` of a view after its prefix and this suffix; ``inputs``: vectors read at suffix positions."""
         model, prompt = self.models[view], self.prompts[view]
@@ -35,7 +40,6 @@ class TextModels:
 def text_law(plan: Plan, texts: TextModels, *, eos: Sequence[int] = (), limit: int) -> Law:
     """Every text with its probability, by the definition of the reference."""
     law: Law = {}
-    first = next(iter(texts.prompts))
     vocab = next(iter(texts.models.values())).vocab
     automata = {p.name: p for p in plan.stages if p.automaton}
 
@@ -50,7 +54,7 @@ def text_law(plan: Plan, texts: TextModels, *, eos: Sequence[int] = (), limit: i
                 after = {n: automata[n].stage.step(s, torch.tensor(token), raw) for n, s in states.items()}
                 extend((*text, token), after, weight * float(p[token]))
 
-    started = {name: p.stage.start(list(texts.prompts[first]), vocab) for name, p in automata.items()}
+    started = {name: p.stage.start(texts.prompt, vocab) for name, p in automata.items()}
     extend((), pytree.tree_map(torch.as_tensor, started), 1.0)
     return law
 

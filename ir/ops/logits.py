@@ -50,9 +50,10 @@ def scale(logits: Float[Tensor, "*B V"], temperature: float | Float[Tensor, "B"]
     """
     if not isinstance(temperature, Tensor):
         return logits / temperature if temperature >= COLDEST else greedy.meaning(logits)
-    degrees = over(temperature, logits)
+    wide = precise(logits)
+    degrees = over(temperature, wide)
     cold = degrees < COLDEST
-    return torch.where(cold, greedy.meaning(logits), logits / torch.where(cold, 1.0, degrees))
+    return torch.where(cold, greedy.meaning(logits), (wide / torch.where(cold, 1.0, degrees)).to(logits))
 
 
 @op()
@@ -112,5 +113,6 @@ def repetition_penalty(
     logits: Float[Tensor, "*B V"], seen: Bool[Tensor, "*B V"], alpha: float | Float[Tensor, "B"]
 ) -> Float[Tensor, "*B V"]:
     """Where a token was seen, positive logits over ``alpha`` and negative ones times it (CTRL, arXiv 1909.05858)."""
-    alpha = over(alpha, logits)
-    return torch.where(seen, torch.where(logits > 0, logits / alpha, logits * alpha), logits)
+    wide = precise(logits)
+    alpha = over(alpha, wide)
+    return torch.where(seen, torch.where(wide > 0, wide / alpha, wide * alpha).to(logits), logits)
