@@ -14,8 +14,13 @@ from penstock.library.drafters.stochastic_beam import StochasticBeam
 from penstock.library.drafters.top_k_tree import TopKTree
 from penstock.library.gates.ead import EntropyAdaptive, EntropyGate
 from penstock.library.prompts.counterfactual import Counterfactual
+from penstock.library.prompts.given import Given
+from penstock.library.prompts.last_token import LastToken
 from penstock.library.search.astar import AStar
 from penstock.library.steer.ambedkar import Ambedkar
+from penstock.library.steer.contrast import Contrast
+from penstock.library.steer.contrast_layers import ContrastLayers
+from penstock.library.steer.guidance import Guidance
 from penstock.library.taps.commits import Commits
 from penstock.library.transforms.ban import Ban
 from penstock.library.transforms.bias import Bias
@@ -48,6 +53,8 @@ STAGES = (
     Bias,
     Commits,
     Confidence,
+    Contrast,
+    ContrastLayers,
     Counterfactual,
     Del,
     EntropyAdaptive,
@@ -57,7 +64,10 @@ STAGES = (
     Force,
     FreeDave,
     Frequency,
+    Given,
+    Guidance,
     HiddenThought,
+    LastToken,
     LayerSkip,
     MaxLength,
     MinLength,

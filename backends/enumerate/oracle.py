@@ -23,13 +23,18 @@ class TextModels:
         """What every path begins with: the first view's prompt."""
         return list(next(iter(self.prompts.values())))
 
-    def logits(self, view: str, text: Sequence[int], inputs: Mapping[int, Tensor] | None = None) -> Tensor:
-        """Next-token logits ``[v]`` of a view after its prefix and this suffix; ``inputs``: vectors read at suffix positions."""
+    def logits(
+        self, view: str, text: Sequence[int], inputs: Mapping[int, Tensor] | None = None, layers: int | None = None
+    ) -> Tensor:
+        """Next-token logits ``[v]`` of a view after its prefix and this suffix.
+
+        ``inputs``: vectors read at suffix positions; ``layers``: as if there were no more.
+        """
         model, prompt = self.models[view], self.prompts[view]
         vectors = model.embed(torch.tensor([*prompt, *text]))
         for position, vector in (inputs or {}).items():
             vectors[len(prompt) + position] = vector
-        out: Tensor = model.from_scratch(vectors)[-1]
+        out: Tensor = model.from_scratch(vectors, layers)[-1]
         return out
 
     def hidden(self, view: str, text: Sequence[int]) -> Tensor:

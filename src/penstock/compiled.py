@@ -12,6 +12,7 @@ from penstock.dsl.pipeline import Generate, Pipeline
 from penstock.dsl.stage import Stage
 from penstock.ir.errors import PenstockError
 from penstock.ir.host import Text
+from penstock.ir.roles import RewritesTokens
 from penstock.ir.rows import State, row_count
 from penstock.passes.order import elaborate
 from penstock.testing import views_of
@@ -96,11 +97,8 @@ class Compiled:
 
     def views_of(self, prompt: str) -> dict[str, list[int]]:
         """The prompt's ids as every view sees it."""
-        declared = self.pipeline.views
-        return {
-            view: self.text.encode(rewritten(declared[view].prompt, prompt) if view in declared else prompt)
-            for view in self.decoder.models
-        }
+        prompts = {name: view.prompt for name, view in self.pipeline.views.items()}
+        return {view: rewritten(prompts.get(view), prompt, self.text) for view in self.decoder.models}
 
 
 def check_prompts(prompts: Sequence[str]) -> None:
@@ -160,6 +158,8 @@ def check_value(stage: Stage, field: str, name: str, value: float | None) -> Non
         raise PenstockError(f"request parameter {name} is {value}: {reason}", where=place) from None
 
 
-def rewritten(stage: Stage | None, prompt: str) -> str:
-    """A view's own prompt."""
-    return prompt if stage is None else str(stage.rewrite(prompt))  # type: ignore[attr-defined]
+def rewritten(stage: Stage | None, prompt: str, text: Text) -> list[int]:
+    """The ids of a view's own prompt, which a stage makes of the request's text or of its ids."""
+    if isinstance(stage, RewritesTokens):
+        return list(stage.rewrite_tokens(text.encode(prompt)))
+    return text.encode(prompt if stage is None else str(stage.rewrite(prompt)))  # type: ignore[attr-defined]
