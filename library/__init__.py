@@ -28,6 +28,7 @@ from penstock.library.transforms.epsilon import Epsilon
 from penstock.library.transforms.eta import Eta
 from penstock.library.transforms.force import Force
 from penstock.library.transforms.frequency import Frequency
+from penstock.library.transforms.length_decay import LengthDecay
 from penstock.library.transforms.min_length import MinLength
 from penstock.library.transforms.min_p import MinP
 from penstock.library.transforms.no_repeat_ngram import NoRepeatNGram
@@ -69,6 +70,7 @@ STAGES = (
     HiddenThought,
     LastToken,
     LayerSkip,
+    LengthDecay,
     MaxLength,
     MinLength,
     MinP,

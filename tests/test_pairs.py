@@ -28,6 +28,7 @@ from penstock.library import (
     Guidance,
     HiddenThought,
     LayerSkip,
+    LengthDecay,
     MaxLength,
     MinLength,
     MinP,
@@ -95,6 +96,7 @@ SHAPES: dict[str, Stage | None] = {
     "bias": Bias(tokens=((0, 1.0),), sequences=(((0, 1), -2.0),)),
     "ban": Ban(sequences=((1, 1), (1, 0, 1))),
     "min_length": MinLength(length=2, eos=(2,)),
+    "length_decay": LengthDecay(after=1, factor=2.0, eos=(2,)),
     "suppress": SuppressAtBegin(tokens=(0,)),
     "force": Force(token=0, at=1),
     "max_length": MaxLength(length=2),
@@ -126,7 +128,7 @@ REFUSED: list[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], tuple[str
 CELLS = [(drafter, scorer, (shape,)) for drafter, scorer, shape in product(DRAFTERS, SCORERS, SHAPES)]
 CELLS += [("chain", "model", both) for both in permutations([name for name, stage in SHAPES.items() if stage], 2)]
 NAMES = [list(table) for table in (DRAFTERS, SCORERS, SHAPES)]
-SOME = {(NAMES[0][i % 10], NAMES[1][i % 3], (NAMES[2][i],)) for i in range(31)} | set(CELLS[930::109])
+SOME = {(NAMES[0][i % 10], NAMES[1][i % 3], (NAMES[2][i],)) for i in range(32)} | set(CELLS[960::119])
 """Every drafter with every scorer once, every shape at least once, and some pairs of shapes."""
 
 
@@ -157,4 +159,4 @@ def test_a_pair_is_exact_or_refused_by_name(drafter, scorer, shapes):
 
 
 def test_the_table_has_every_cell():
-    assert (len(CELLS), len(SOME), sum(refusal(*cell) is not None for cell in CELLS)) == (1800, 39, 161)
+    assert (len(CELLS), len(SOME), sum(refusal(*cell) is not None for cell in CELLS)) == (1890, 40, 161)

@@ -39,6 +39,25 @@ def forbid(logits: Float[Tensor, "*B V"], tokens: tuple[int, ...], where: Bool[T
 
 
 @op()
+def promote(
+    logits: Float[Tensor, "*B V"],
+    tokens: tuple[int, ...],
+    count: Int[Tensor, "*B"],
+    after: int | Float[Tensor, "B"],
+    factor: float | Float[Tensor, "B"],
+) -> Float[Tensor, "*B V"]:
+    """These logits, plus ``|logit| (factor^n - 1)`` where the count is n beyond ``after``; a forbidden token stays so.
+
+    The growth stops at 1e30, where a logit of any model is still finite.
+    """
+    wide = precise(logits)[..., torch.tensor(tokens)]
+    beyond = (count - over(after, count)).clamp(min=0)[..., None]
+    growth = ((over(factor, beyond.double()) ** beyond).clamp(max=1e30) - 1).to(wide)
+    grown = torch.where(wide.isfinite(), wide + wide.abs() * growth, wide).to(logits)
+    return logits.index_copy(-1, torch.tensor(tokens), grown)
+
+
+@op()
 def only(logits: Float[Tensor, "*B V"], token: int, where: Bool[Tensor, "*B"]) -> Float[Tensor, "*B V"]:
     """-inf at all tokens but one, where it holds; that one stays as it is."""
     return logits.masked_fill((torch.arange(logits.shape[-1]) != token) & where[..., None], -torch.inf)
@@ -49,9 +68,10 @@ def bias_completions(
     logits: Float[Tensor, "*B V"], recent: Int[Tensor, "*B R"], sequences: Sequences, values: tuple[float, ...]
 ) -> Float[Tensor, "*B V"]:
     """Adds each sequence's value to its last token, where the others are what was said last."""
-    added = torch.where(completing(recent, sequences), torch.tensor(values, dtype=logits.dtype), 0.0)
+    wide = precise(logits)
+    added = torch.where(completing(recent, sequences), torch.tensor(values, dtype=wide.dtype), 0.0)
     last = torch.tensor([sequence[-1] for sequence in sequences])
-    return logits + torch.zeros_like(logits).index_add(-1, last, added)
+    return (wide + torch.zeros_like(wide).index_add(-1, last, added)).to(logits)
 
 
 @op()

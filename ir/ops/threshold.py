@@ -24,16 +24,19 @@ def min_p(logits: Float[Tensor, "*B V"], p: float | Float[Tensor, "B"]) -> Float
 def epsilon_cut(logits: Float[Tensor, "*B V"], epsilon: float | Float[Tensor, "B"]) -> Float[Tensor, "*B V"]:
     """Tokens of probability epsilon or more stay (Hewitt et al., arXiv 2210.15191, section 4.1)."""
     chance = precise(logits).softmax(-1)
-    return without(logits, (chance < over(epsilon, chance)) & below_best(logits))
+    return without(logits, (chance < over(epsilon, chance)) & (logits < logits.amax(-1, keepdim=True)))
 
 
 @op()
 def eta_cut(logits: Float[Tensor, "*B V"], epsilon: float | Float[Tensor, "B"]) -> Float[Tensor, "*B V"]:
-    """Tokens of probability ``eta = min(epsilon, sqrt(epsilon) exp(-H))`` or more stay, H the entropy (arXiv 2210.15191)."""
+    """Tokens of probability ``eta = min(epsilon, sqrt(epsilon) exp(-H))`` or more stay, H the entropy (arXiv 2210.15191).
+
+    The likeliest does, because its probability is at least ``exp(-H)``.
+    """
     log_p = precise(logits).log_softmax(-1)
     epsilon = over(epsilon, log_p)
     eta = torch.minimum(epsilon, epsilon.sqrt() * (-entropy(log_p)).exp()[..., None])
-    return without(logits, (log_p.exp() < eta) & below_best(logits))
+    return without(logits, log_p.exp() < eta)
 
 
 @op()
@@ -50,7 +53,3 @@ def typical_p(logits: Float[Tensor, "*B V"], p: float | Float[Tensor, "B"]) -> F
     last = (reached < p).sum(-1, keepdim=True).clamp(max=logits.shape[-1] - 1)
     return without(logits, (apart > nearest.gather(-1, last)) & (p < 1))
 
-
-def below_best(logits: Float[Tensor, "*B V"]) -> Bool[Tensor, "*B V"]:
-    """Tokens that another is likelier than."""
-    return logits < logits.amax(-1, keepdim=True)

@@ -6,6 +6,7 @@ import pytest
 import torch
 from site_logits import SITES, V, one_token, random
 from transformers import (
+    ExponentialDecayLengthPenalty,
     ForcedBOSTokenLogitsProcessor,
     ForcedEOSTokenLogitsProcessor,
     MinLengthLogitsProcessor,
@@ -24,6 +25,7 @@ from penstock.library import (
     Bias,
     Force,
     Frequency,
+    LengthDecay,
     MaxLength,
     MinLength,
     ModelDrafter,
@@ -55,6 +57,10 @@ AS_TRANSFORMERS = {
     "repetition_generated": (Repetition(prompt=False), lambda n: RepetitionPenaltyLogitsProcessor(1.2, n)),
     "min_length": (MinLength(length=3, eos=(5, 90)), lambda n: MinNewTokensLengthLogitsProcessor(n, 3, [5, 90])),
     "min_length_whole": (MinLength(length=6, eos=(4,), prompt=True), lambda n: MinLengthLogitsProcessor(6, 4)),
+    "length_decay": (
+        LengthDecay(after=2, factor=1.3, eos=(90, 4)),
+        lambda n: ExponentialDecayLengthPenalty((2, 1.3), [90, 4], n),
+    ),
     "suppress": (Ban(tokens=(4, 96)), lambda n: SuppressTokensLogitsProcessor([4, 96])),
     "suppress_at_begin": (SuppressAtBegin(tokens=(4, 50)), lambda n: SuppressTokensAtBeginLogitsProcessor([4, 50], n)),
     "ban": (Ban(sequences=BANNED), lambda n: NoBadWordsLogitsProcessor(listed(BANNED))),
@@ -93,7 +99,7 @@ def test_along_a_text_it_is_what_transformers_makes_of_it(name, site):
     for prompt, new, logits in zip(PROMPTS, NEW, SITES[site], strict=True):
         for length in LENGTHS:
             text = torch.tensor([[*prompt, *new[:length]]])
-            wanted = processor(len(prompt))(text, logits[None].clone())[0]
+            wanted = processor(len(prompt))(text, logits[None].float())[0].to(logits.dtype)  # generate, too, is in float32
             found = after(stage, prompt, new[:length], logits)
             assert torch.equal(found, wanted) and found.dtype == logits.dtype
             changed |= not torch.equal(found, logits)
@@ -159,6 +165,11 @@ def test_masks_that_leave_nothing_leave_minus_infinity_and_no_other_token():
     assert after(Force(token=5), [3], [], one_token()[0]).isneginf().all()
 
 
+def test_growth_of_a_very_long_text_is_a_number():
+    found = LengthDecay(after=2, factor=2.0, eos=(4,)).read(torch.tensor(90_000), random()[0])
+    assert found.isfinite().all() and found[4] > found[5:].max()
+
+
 @pytest.mark.parametrize("make", [Ban, Bias])
 def test_a_ban_or_bias_of_nothing_is_refused(make):
     with pytest.raises(PenstockError, match="name a token in tokens, or a sequence in sequences"):
@@ -183,6 +194,8 @@ CERTIFIED = [
     Ban(tokens=(0,)),
     MinLength(length=2, eos=(2,)),
     MinLength(length=2, eos=(2,), prompt=True),
+    LengthDecay(after=1, factor=3.0, eos=(2,)),
+    LengthDecay(after=0, factor=0.3, eos=(2, 0), prompt=True),
     SuppressAtBegin(tokens=(1, 2)),
     Force(token=1, at=1),
     MaxLength(length=2),
@@ -197,11 +210,15 @@ def test_certified_at_every_site_of_a_draft_under_sampling(stage, drafter):
     assert certificate.holds, certificate.report()
 
 
-@pytest.mark.parametrize("cls", [Repetition, Presence, Frequency, NoRepeatNGram, Bias, Ban, MinLength, Force, MaxLength])
+KINDS = (Repetition, Presence, Frequency, NoRepeatNGram, Bias, Ban, MinLength, LengthDecay, Force, MaxLength)
+
+
+@pytest.mark.parametrize("cls", KINDS, ids=lambda cls: cls.kind)
 def test_certified_over_a_toy_vocabulary(cls):
     """What a spec of a large vocabulary becomes."""
     said = {Bias: dict(sequences=(((50, 61, 7, 8), 2.0),)), Ban: dict(tokens=(40,), sequences=((50, 61),))}
     asked = {MinLength: dict(length=20, eos=(50,)), Force: dict(token=50, at=8), MaxLength: dict(length=30)}
+    asked |= {LengthDecay: dict(after=100, factor=1.5, eos=(9,))}
     stage = cls(**(said | asked).get(cls, {})).small(3)
     certificate = certify_stages([CHAINS, ModelVerifier(model="t"), stage], batch=2, eos=(2,), limit=4)
     assert certificate.holds, certificate.report()
