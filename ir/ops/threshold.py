@@ -52,4 +52,3 @@ def typical_p(logits: Float[Tensor, "*B V"], p: float | Float[Tensor, "B"]) -> F
     p = over(p, reached)
     last = (reached < p).sum(-1, keepdim=True).clamp(max=logits.shape[-1] - 1)
     return without(logits, (apart > nearest.gather(-1, last)) & (p < 1))
-
