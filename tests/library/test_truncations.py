@@ -118,13 +118,27 @@ def test_typical_sampling_may_drop_the_likeliest():
     assert not kept(TypicalP(p=0.2).transform(chances.log()))[0]
 
 
-def test_all_is_all():
-    """A sum of roundings that reaches 1 early drops nothing where 1 is asked for."""
-    logits = torch.tensor([0.0] + [-18.0] * (V - 1))
-    assert float(logits.softmax(-1).cumsum(-1)[-2]) == 1.0
+@pytest.mark.parametrize("rest", [-18.0, -40.0])
+def test_all_is_all(rest):
+    """A sum of roundings that reaches 1 early, or never, drops nothing where 1 is asked for."""
+    logits = torch.tensor([0.0] + [rest] * (V - 1))
     for stage in (TopP(p=1.0), TypicalP(p=1.0), MinP(p=0.0), Epsilon(epsilon=0.0), Eta(epsilon=0.0), TopK(k=V)):
         assert kept(stage.transform(logits)).all()
     assert torch.equal(KERNELS[top_p][0](logits, 1.0), logits)
+
+
+def test_a_probability_that_no_sum_of_roundings_reaches_drops_nothing():
+    almost = 1 - 2**-24  # the float32 next to 1
+    sites = torch.cat([random(seed) for seed in range(20)])
+    short = sites[sites.log_softmax(-1).exp().cumsum(-1)[:, -1] < almost]
+    assert len(short)
+    assert kept(TypicalP(p=almost).transform(short)).all()
+
+
+def test_a_probability_that_is_just_reached_needs_no_more():
+    logits = torch.tensor([0.5, 0.25, 0.125, 0.125], dtype=torch.float64).log()
+    assert kept(TopP(p=0.5).transform(logits)).tolist() == [True, False, False, False]
+    assert kept(TypicalP(p=0.25).transform(logits)).tolist() == [False, True, False, False]
 
 
 def test_large_counts_survive_bfloat16():
