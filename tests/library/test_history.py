@@ -154,9 +154,22 @@ def test_only_the_generated_text_may_be_kept_from_repeating():
     assert found.isneginf().nonzero().flatten().tolist() == [0]
 
 
+def test_by_default_penalties_of_a_chat_api_ignore_the_prompt():
+    for stage in (Presence(), Frequency()):
+        assert torch.equal(after(stage, [3, 3], [], random()[0]), random()[0])
+
+
+def test_biases_of_one_token_add_up():
+    stage = Bias(tokens=((4, 1.0),), sequences=(((1, 4), 2.0), ((3, 1, 4), 0.5)))
+    found = [after(stage, prompt, [], random()[0].double()) - random()[0].double() for prompt in ([2], [1], [3, 1])]
+    assert [float(row[4]) for row in found] == pytest.approx([1.0, 3.0, 3.5])
+    assert all(int(row.count_nonzero()) == 1 for row in found)
+
+
 def test_a_banned_sequence_may_begin_in_the_prompt_and_overlap_itself():
-    stage = Ban(sequences=((1, 1, 1), (2, 1, 5)))
-    for prompt, new, banned in [([1], [1], [1]), ([1, 1], [], [1]), ([2], [1], [5]), ([1], [2], []), ([], [1], [])]:
+    stage = Ban(sequences=((1, 1, 1), (2, 1, 5), (0, 0, 6)))
+    cases = [([1], [1], [1]), ([1, 1], [], [1]), ([2], [1], [5]), ([1], [2], []), ([], [1], []), ([0], [], []), ([], [], [])]
+    for prompt, new, banned in cases:
         assert after(stage, prompt, new, random()[0]).isneginf().nonzero().flatten().tolist() == banned
 
 
