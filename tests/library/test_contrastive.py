@@ -200,6 +200,11 @@ def test_certified_at_every_site_under_sampling(stage, after):
         assert certificate.holds, certificate.report()
 
 
+def test_what_was_shaped_before_does_not_move_the_choice_of_a_layer():
+    stages = (DRAFT, TARGET, Repetition(alpha=0.2), TopK(k=2), ContrastLayers(model="t", layers=(1, 2, 3)))
+    assert certify_stages(stages, batch=2, eos=(2,)).holds
+
+
 # --- in a spec -----------------------------------------------------------------------------------------------------
 MODELS = {"t": "table:7:1:3", "d": "table:7:2"}
 
