@@ -73,4 +73,4 @@ def contrasted(
     p, raw = precise(expert).log_softmax(-1), precise(amateur)
     q = (raw / over(temperature, raw)).log_softmax(-1)
     implausible = p < p.amax(-1, keepdim=True) + over(alpha, p).log()
-    return (p - over(strength, p) * q).masked_fill(implausible | p.isneginf(), -math.inf).to(expert)
+    return (p - over(strength, p) * q).masked_fill(implausible, -math.inf).to(expert)

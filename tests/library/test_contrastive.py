@@ -17,6 +17,7 @@ from penstock.face import certify, check, compile
 from penstock.ir.errors import PenstockError
 from penstock.ir.standin import StandIn
 from penstock.library import (
+    Bias,
     Contrast,
     ContrastLayers,
     EntropyAdaptive,
@@ -201,7 +202,7 @@ def test_certified_at_every_site_under_sampling(stage, after):
 
 
 def test_what_was_shaped_before_does_not_move_the_choice_of_a_layer():
-    stages = (DRAFT, TARGET, Repetition(alpha=0.2), TopK(k=2), ContrastLayers(model="t", layers=(1, 2, 3)))
+    stages = (DRAFT, TARGET, Bias(tokens=((0, 5.0),)), ContrastLayers(model="t", layers=(1, 2, 3), alpha=0.01))
     assert certify_stages(stages, batch=2, eos=(2,)).holds
 
 
