@@ -22,6 +22,7 @@ from penstock.library.steer.contrast import Contrast
 from penstock.library.steer.contrast_layers import ContrastLayers
 from penstock.library.steer.guidance import Guidance
 from penstock.library.taps.commits import Commits
+from penstock.library.taps.logprobs import Logprobs
 from penstock.library.transforms.ban import Ban
 from penstock.library.transforms.bias import Bias
 from penstock.library.transforms.epsilon import Epsilon
@@ -74,6 +75,7 @@ STAGES = (
     MaxLength,
     MinLength,
     MinP,
+    Logprobs,
     ModelDenoiser,
     ModelDrafter,
     ModelVerifier,

@@ -221,7 +221,7 @@ def test_the_other_branch_reads_the_last_token_or_what_is_given():
     assert compile(guided_by(Given(text="3 3"), DRAFT)).views_of("1 2 5")["u"] == [3, 3]
     cold, prompts = (Temperature(value=0),), ["1 2 5", "0", "6 6"]
     plain, drafted, other = (
-        [row.tokens for row in compile(guided_by(*prompt, after=cold)).run(prompts)]
+        [row.tokens for row in compile(guided_by(*prompt, after=cold)).generate(prompts)]
         for prompt in ((LastToken(),), (LastToken(), DRAFT), (Given(text="3 3"),))
     )
     assert plain == drafted != other
