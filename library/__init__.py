@@ -34,6 +34,7 @@ from penstock.library.transforms.min_length import MinLength
 from penstock.library.transforms.min_p import MinP
 from penstock.library.transforms.no_repeat_ngram import NoRepeatNGram
 from penstock.library.transforms.presence import Presence
+from penstock.library.transforms.processors import LogitsProcessors
 from penstock.library.transforms.repetition import Repetition
 from penstock.library.transforms.suppress_at_begin import SuppressAtBegin
 from penstock.library.transforms.temperature import Temperature
@@ -75,6 +76,7 @@ STAGES = (
     MaxLength,
     MinLength,
     MinP,
+    LogitsProcessors,
     Logprobs,
     ModelDenoiser,
     ModelDrafter,

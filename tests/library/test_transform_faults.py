@@ -2,7 +2,9 @@
 
 import pytest
 import torch
+from transformers import NoRepeatNGramLogitsProcessor
 
+from penstock.backends.enumerate.law import total_variation
 from penstock.ir.op import op
 from penstock.ir.ops.divergence import js
 from penstock.ir.ops.lookup import text_by_site
@@ -11,10 +13,12 @@ from penstock.library import (
     Ban,
     Contrast,
     ContrastLayers,
+    EntropyAdaptive,
     Epsilon,
     Eta,
     Force,
     Guidance,
+    LogitsProcessors,
     MinLength,
     MinP,
     ModelDrafter,
@@ -41,6 +45,19 @@ def distance(*stages):
 def test_ngrams_of_the_committed_text_alone_are_seen(monkeypatch):
     monkeypatch.setattr(Step, "said", lambda step, prompt: text_by_site("view:t", "seq", None, None, 0, prompt))
     assert distance(NoRepeatNGram(size=2)) > 1e-3
+
+
+@pytest.mark.parametrize("asked_before", [(), (Guidance(model="f", view="u"),)], ids=["first", "after_guidance"])
+def test_the_text_is_the_verifiers_whatever_was_scored_beside(asked_before):
+    """Of the models that take turns none scores every row, and another view may have been read first."""
+    forbidding = LogitsProcessors(processors=(NoRepeatNGramLogitsProcessor(2),))
+    laws = []
+    for stage in (NoRepeatNGram(size=2), forbidding):
+        taking_turns = EntropyAdaptive(models=("t", "l"), tau=1.0, window=2, d_min=1)
+        certificate = certify_stages([PAIR[0], taking_turns, *asked_before, stage], batch=2, eos=(2,), prompted=("u",))
+        assert certificate.holds, certificate.report()
+        laws.append(certificate.found.law)
+    assert total_variation(*laws) < 1e-9
 
 
 @op()
