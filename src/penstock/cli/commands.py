@@ -75,23 +75,17 @@ def schema() -> None:
 
 @app.command()
 def stages(as_json: AsJson = False) -> None:
-    """List all registered stages."""
-    from penstock.dsl.registry import stage_classes  # imports the library
+    """List all registered stages; as JSON with their fields, ports and papers."""
+    from penstock.dsl.catalogue import catalogue  # imports the library
 
-    rows = [(kind, cls.role, cls.effect, summary(cls)) for kind, cls in stage_classes().items()]
-    names = ("stage", "role", "effect", "meaning")
+    entries = catalogue()
     if as_json:
-        print_json([dict(zip(names, row, strict=True)) for row in rows])
+        print_json([entry.record() for entry in entries])
         return
-    table = Table(*names, box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(*row)
+    table = Table("stage", "role", "effect", "meaning", box=None, pad_edge=False)
+    for entry in entries:
+        table.add_row(entry.stage, entry.role, entry.effect, entry.meaning)
     console().print(table)
-
-
-def summary(cls: type) -> str:
-    """The first line of a class's own docstring."""
-    return (cls.__doc__ or "").strip().partition("\n")[0]
 
 
 def print_json(value: Any) -> None:
