@@ -3,7 +3,7 @@
 Protocols and a plain base, so that nobody but `dsl` needs to know how stages are declared.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 METHODS: dict[str, tuple[tuple[str, ...], ...]] = {
@@ -15,7 +15,7 @@ METHODS: dict[str, tuple[tuple[str, ...], ...]] = {
     "tap": (("learn",),),
     "denoiser": (("denoise",),),
     "unmasker": (("predict", "propose"),),
-    "prompt": (("rewrite",),),
+    "prompt": (("rewrite",), ("rewrite_tokens",)),
     "program": (("run",),),
 }
 """By role, the methods that a stage must have: all of one of these groups.
@@ -30,7 +30,7 @@ METHODS: dict[str, tuple[tuple[str, ...], ...]] = {
 - ``denoise(step, draft, stage) -> logits [b,d,l,v]``: a forward over every branch of a canvas draft.
 - ``predict(logits) -> (token, confidence)`` and ``propose(denoised) -> Proposals``, of canvases ``[*b,l]``: the static step,
   deterministic, for drafts and verdicts alike.
-- ``rewrite(text) -> text``; ``run(runner, requests, ...)`` is host code around a pipeline.
+- ``rewrite(text) -> text`` or ``rewrite_tokens(ids) -> ids``; ``run(runner, requests, ...)`` is host code around a pipeline.
 """
 
 
@@ -98,6 +98,13 @@ class Automaton(Protocol):
 
     def start(self, prompt: Any, vocab: int) -> Any: ...
     def step(self, state: Any, token: Any, raw: Any) -> Any: ...
+
+
+@runtime_checkable
+class RewritesTokens(Protocol):
+    """Makes a view's prompt of the ids of the request's."""
+
+    def rewrite_tokens(self, tokens: Sequence[int]) -> Sequence[int]: ...
 
 
 def lacking(stage: Any) -> str:

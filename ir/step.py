@@ -10,6 +10,8 @@ from torch import Tensor
 from penstock.ir.errors import PenstockError
 from penstock.ir.lift import advanced, lift
 from penstock.ir.ops.forward import forward
+from penstock.ir.ops.layers import head, layers_of
+from penstock.ir.ops.lookup import text_by_site
 from penstock.ir.ops.probes import apart, by_site, chains, flattened, grouped, with_probes
 from penstock.ir.ops.rows import at_each
 from penstock.ir.ops.sequence import get, look, request_parameter
@@ -33,6 +35,8 @@ class Step:
     """The Decision of the last step that this graph is for, where a stage has its steps traced by bucket."""
     listened: frozenset[str] = frozenset()
     """Views whose hidden states some stage wants of the scorer."""
+    seat: str = ""
+    """The view whose text paths begin with: the verifier's."""
     draft: Draft | None = None
     scored: Scored | None = None
     path_states: dict[str, Any] = field(default_factory=dict)
@@ -101,6 +105,11 @@ class Step:
         """Carry on the value of the site that the step's last token was selected from."""
         self.carried[register] = by_site
 
+    def said(self, prompt: bool) -> Any:
+        """``[b,sites,w]``: the text up to every site, its prompt included or not; see `ops.lookup.text_by_site`."""
+        path = (self.draft.parent_site, self.draft.token, self.draft.depth) if self.draft else (None, None, 0)
+        return text_by_site(f"view:{self.seat}", "seq", *path, prompt)
+
     def asked(self, name: str) -> Any:
         """A request parameter, ``[b]``."""
         return request_parameter("seq", name)
@@ -126,15 +135,31 @@ class Step:
     def beside(self, view: str) -> Any:
         """``[b,sites,v]``: raw logits of any view at every site, scored once a step whoever asks."""
         assert self.scored is not None, "other views are read once the draft is scored"
+        self._reads_its_text(view)
+        if view not in self.scored.views:
+            self.scored.views[view] = self.score(view).raw
+        return self.scored.views[view]
+
+    def exits(self, view: str, layers: tuple[int, ...]) -> Any:
+        """``[b,layers,sites,v]``: what the verifier's view would say at every site if each of these layers were its last."""
+        assert self.scored is not None, "layers are read once the draft is scored"
+        self._reads_its_text(view)
+        if view != self.seat:
+            what = f"stage {self.tracer.stage} reads layers of the view {view}, and the verifier scores in {self.seat}"
+            raise PenstockError(what, fix=f"name the view {self.seat}")
+        if view not in self.scored.views:
+            what = f"stage {self.tracer.stage} reads layers of the view {view}, and stage {self.fed[view]} scores some rows in it"
+            raise PenstockError(what, fix="decode with a verifier that scores all rows in it")
+        return head(f"view:{view}", layers_of(*(self.scored.hidden[layer - 1] for layer in layers)))
+
+    def _reads_its_text(self, view: str) -> None:
+        """Raises PenstockError for a view that cannot be compared: it is fed more than its text."""
         if view in self.rewritten:
             raise PenstockError(
                 f"stage {self.tracer.stage} compares the view {view} with another, and stage {self.rewritten[view]} has it "
                 "read more than its text",
                 fix="let it read a view of its own on the same prompt, declared under `views:`",
             )
-        if view not in self.scored.views:
-            self.scored.views[view] = self.score(view).raw
-        return self.scored.views[view]
 
     def score_more(self, view: str, tokens: Any) -> Any:
         """``[b,sites,k,v]``: what a view would say after one more token at every site, ``tokens [b,sites,k]``.

@@ -30,7 +30,8 @@ def trace_sequence(tracer: Tracer, plan: Plan, eos: tuple[int, ...], bucket: Buc
     """Trace the phases, in their order."""
     listened = frozenset(view for p in plan.stages for view in p.stage.listens)
     foreseen = plan.selects if plan.foreseen else None
-    trace_phases(Step(tracer, tracer.vocab, plan.mirrored, foreseen, bucket, listened), plan, eos)
+    seat = next(iter(plan.scorers[-1].stage.views()))
+    trace_phases(Step(tracer, tracer.vocab, plan.mirrored, foreseen, bucket, listened, seat), plan, eos)
 
 
 def trace_phases(step: Step, plan: Plan, eos: tuple[int, ...]) -> None:

@@ -10,7 +10,11 @@ from penstock.face import check, run
 from penstock.ir.errors import PenstockError
 from penstock.library import (
     Ambedkar,
+    Ban,
+    Bias,
+    Force,
     HiddenThought,
+    MinLength,
     ModelDrafter,
     ModelVerifier,
     Pause,
@@ -30,6 +34,10 @@ BEYOND = {
     "exempt: there is no token 8": (VERIFIER, Ambedkar(model="d", view="x", exempt=(8,))),
     "candidates: there is no token 7": (PromptTokens(view="t", distances=1, candidates=((7,),)), VERIFIER),
     "table: row 0 has 6 entries, not one a token": (VERIFIER, ToyGrammar.over(6)),
+    "tokens: there is no token 7": (VERIFIER, Ban(tokens=(2, 7))),
+    "sequences: there is no token 8": (VERIFIER, Bias(tokens=((2, 200.0),), sequences=(((1, 8, 2), 9.0),))),
+    "eos: there is no token 9": (VERIFIER, MinLength(length=200, eos=(9,))),
+    "token: there is no token 10": (VERIFIER, Force(token=10, at=50)),
     "branching: asks for 8 different tokens": (TopKTree(model="d", branching=(2, 8)), VERIFIER),
 }
 

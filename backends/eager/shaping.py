@@ -35,10 +35,8 @@ def top_k(logits: Tensor, k: int | Tensor) -> Tensor:
 
 def top_p(logits: Tensor, p: float | Tensor) -> Tensor:
     values = array(logits)
-    ordered = torch.from_numpy(np.sort(values)[..., ::-1].copy()).to(logits.dtype)
-    chance = ordered.softmax(-1)
-    before = chance.cumsum(-1) - chance
-    count = (before < meaning.over(p, ordered)).sum(-1).clamp_(min=1)
+    ordered = torch.from_numpy(np.sort(values)[..., ::-1].copy())
+    count = meaning.within(ordered.softmax(-1), p).sum(-1).clamp_(min=1)
     return floored(logits, values, array(ordered.gather(-1, count[..., None] - 1))[..., 0], count.numpy())
 
 

@@ -18,13 +18,23 @@ class TextModels:
     def __init__(self, models: Mapping[str, Any], prompts: Mapping[str, Sequence[int]]) -> None:
         self.models, self.prompts = models, prompts
 
-    def logits(self, view: str, text: Sequence[int], inputs: Mapping[int, Tensor] | None = None) -> Tensor:
-        """Next-token logits ``[v]`` of a view after its prefix and this suffix; ``inputs``: vectors read at suffix positions."""
+    @property
+    def prompt(self) -> list[int]:
+        """What every path begins with: the first view's prompt."""
+        return list(next(iter(self.prompts.values())))
+
+    def logits(
+        self, view: str, text: Sequence[int], inputs: Mapping[int, Tensor] | None = None, layers: int | None = None
+    ) -> Tensor:
+        """Next-token logits ``[v]`` of a view after its prefix and this suffix.
+
+        ``inputs``: vectors read at suffix positions; ``layers``: as if there were no more.
+        """
         model, prompt = self.models[view], self.prompts[view]
         vectors = model.embed(torch.tensor([*prompt, *text]))
         for position, vector in (inputs or {}).items():
             vectors[len(prompt) + position] = vector
-        out: Tensor = model.from_scratch(vectors)[-1]
+        out: Tensor = model.from_scratch(vectors, layers)[-1]
         return out
 
     def hidden(self, view: str, text: Sequence[int]) -> Tensor:
@@ -35,7 +45,6 @@ class TextModels:
 def text_law(plan: Plan, texts: TextModels, *, eos: Sequence[int] = (), limit: int) -> Law:
     """Every text with its probability, by the definition of the reference."""
     law: Law = {}
-    first = next(iter(texts.prompts))
     vocab = next(iter(texts.models.values())).vocab
     automata = {p.name: p for p in plan.stages if p.automaton}
 
@@ -50,7 +59,7 @@ def text_law(plan: Plan, texts: TextModels, *, eos: Sequence[int] = (), limit: i
                 after = {n: automata[n].stage.step(s, torch.tensor(token), raw) for n, s in states.items()}
                 extend((*text, token), after, weight * float(p[token]))
 
-    started = {name: p.stage.start(list(texts.prompts[first]), vocab) for name, p in automata.items()}
+    started = {name: p.stage.start(texts.prompt, vocab) for name, p in automata.items()}
     extend((), pytree.tree_map(torch.as_tensor, started), 1.0)
     return law
 

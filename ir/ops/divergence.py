@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from penstock.ir.op import op
+from penstock.ir.ops.logits import precise
 
 
 @op()
@@ -13,7 +14,7 @@ def js_shares(a: Float[Tensor, "*B V"], b: Float[Tensor, "*B V"]) -> Float[Tenso
 
     Each is at least 0, and 0 where p = q; they add up to the Jensen-Shannon divergence, in nats.
     """
-    p, q = (x.to(torch.promote_types(x.dtype, torch.float32)).softmax(-1) for x in (a, b))
+    p, q = (precise(x).softmax(-1) for x in (a, b))
     m = (p + q) / 2
     share = (torch.xlogy(p, p / m) + torch.xlogy(q, q / m)) / 2
     return torch.where(m > 0, share, 0.0)

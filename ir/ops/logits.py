@@ -18,6 +18,16 @@ def over(value: float | Tensor, x: Tensor) -> Tensor:
     return value.view(-1, *[1] * (x.dim() - 1)) if value.dim() else value
 
 
+def precise(x: Tensor) -> Tensor:
+    """The same numbers in float32 at least."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def entropy(log_p: Float[Tensor, "*B V"]) -> Float[Tensor, "*B"]:
+    """Shannon entropy in nats of log-probabilities; impossible tokens contribute 0."""
+    return -torch.where(log_p.isneginf(), 0.0, log_p.exp() * log_p).sum(-1)
+
+
 COLDEST = 1e-30
 """Temperatures below this are 0: logits that differ by what float32 can tell apart are worlds apart there."""
 
@@ -40,9 +50,10 @@ def scale(logits: Float[Tensor, "*B V"], temperature: float | Float[Tensor, "B"]
     """
     if not isinstance(temperature, Tensor):
         return logits / temperature if temperature >= COLDEST else greedy.meaning(logits)
-    degrees = over(temperature, logits)
+    wide = precise(logits)
+    degrees = over(temperature, wide)
     cold = degrees < COLDEST
-    return torch.where(cold, greedy.meaning(logits), logits / torch.where(cold, 1.0, degrees))
+    return torch.where(cold, greedy.meaning(logits), (wide / torch.where(cold, 1.0, degrees)).to(logits))
 
 
 @op()
@@ -60,15 +71,14 @@ def log_softmax(logits: Float[Tensor, "*B V"]) -> Float[Tensor, "*B V"]:
 @op()
 def entropy_bits(logits: Float[Tensor, "*B V"]) -> Float[Tensor, "*B"]:
     """Shannon entropy in bits, in float32 at least; impossible tokens contribute 0."""
-    log_p = logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(-1)
-    return -torch.where(log_p.isneginf(), 0.0, log_p.exp() * log_p).sum(-1) / math.log(2)
+    return entropy(precise(logits).log_softmax(-1)) / math.log(2)
 
 
 @op()
 def top_k(logits: Float[Tensor, "*B V"], k: int | Float[Tensor, "B"]) -> Float[Tensor, "*B V"]:
     """Exactly the k largest logits stay, -inf elsewhere."""
     ordered, order = logits.sort(dim=-1, descending=True, stable=True)
-    kept = ordered.masked_fill(torch.arange(logits.shape[-1]) >= over(k, logits), -torch.inf)
+    kept = ordered.masked_fill(torch.arange(logits.shape[-1]) >= over(k, order), -torch.inf)
     return torch.empty_like(logits).scatter(-1, order, kept)
 
 
@@ -83,12 +93,17 @@ def top_ids(
     return order[..., :each].flatten(1)
 
 
+def within(chance: Float[Tensor, "*B V"], p: float | Float[Tensor, "B"]) -> Bool[Tensor, "*B V"]:
+    """Which of ordered probabilities are needed to reach p: those with less than p before them, and all where p is 1."""
+    p = over(p, chance)
+    return (chance.cumsum(-1) - chance < p) | (p >= 1)  # sums of roundings may reach 1 early
+
+
 @op()
 def top_p(logits: Float[Tensor, "*B V"], p: float | Float[Tensor, "B"]) -> Float[Tensor, "*B V"]:
     """The fewest most likely tokens whose probability reaches p stay (Holtzman et al., arXiv 1904.09751), never none."""
     ordered, order = logits.sort(dim=-1, descending=True, stable=True)
-    before = ordered.softmax(-1).cumsum(-1) - ordered.softmax(-1)
-    kept = ordered.masked_fill(before >= over(p, logits), -torch.inf)
+    kept = ordered.masked_fill(~within(precise(ordered).softmax(-1), p), -torch.inf)
     kept[..., 0] = ordered[..., 0]
     return torch.empty_like(logits).scatter(-1, order, kept)
 
@@ -98,5 +113,6 @@ def repetition_penalty(
     logits: Float[Tensor, "*B V"], seen: Bool[Tensor, "*B V"], alpha: float | Float[Tensor, "B"]
 ) -> Float[Tensor, "*B V"]:
     """Where a token was seen, positive logits over ``alpha`` and negative ones times it (CTRL, arXiv 1909.05858)."""
-    alpha = over(alpha, logits)
-    return torch.where(seen, torch.where(logits > 0, logits / alpha, logits * alpha), logits)
+    wide = precise(logits)
+    alpha = over(alpha, wide)
+    return torch.where(seen, torch.where(wide > 0, wide / alpha, wide * alpha).to(logits), logits)

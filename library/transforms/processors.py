@@ -44,13 +44,13 @@ class LogitsProcessors(Stage):
     def compose(self, step: Any, logits: Any, stage: str) -> Any:
         if step.draft is not None:
             self.check_memory(step.vocab)
-        view = self.view or next(iter(step.scored.views))
+        view = self.view or step.seat
         token, parents = (None, ()) if step.draft is None else (step.draft.token, step.draft.parents)
         return shaped_by_text(f"view:{view}", "seq", logits, token, parents, self.padding, shape=self.shaped)
 
     def compose_text(self, logits: Tensor, texts: Any, text: Sequence[int]) -> Tensor:
         """`compose` for the text oracle."""
-        ids = [*texts.prompts[self.view or next(iter(texts.prompts))], *text]
+        ids = [*(texts.prompts[self.view] if self.view else texts.prompt), *text]
         padding = 0 if isinstance(self.padding, Param) else self.padding
         return self.shaped(torch.tensor([ids]), logits[None].clone(), padding)[0]
 

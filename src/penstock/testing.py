@@ -25,7 +25,8 @@ def views_of(stages: Sequence[Any]) -> dict[str, str]:
 def depths_of(stages: Sequence[Any]) -> dict[str, int]:
     """The layers that stages need models to have, by model, where one is not enough."""
     parts = [part for stage in stages for part in stage.parts()]
-    return {model: layers for part in parts for model, layers in part.layers_needed.items()}
+    needed = [each for part in parts for each in part.layers_needed.items()]
+    return {model: max(layers for other, layers in needed if other == model) for model, _ in needed}
 
 
 def small_world(

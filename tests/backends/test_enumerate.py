@@ -13,7 +13,7 @@ from penstock.backends.enumerate.worlds import DrawnTwice, NoSupport
 from penstock.backends.runtime.cache import SlotCache
 from penstock.ir.ops.sequence import put
 from penstock.library import ModelDrafter, ModelVerifier, Repetition, Temperature, ToyGrammar
-from penstock.library.transforms import penalty
+from penstock.library.transforms import repetition
 from penstock.passes.order import elaborate
 from penstock.testing import certify_stages, small_world
 
@@ -78,12 +78,12 @@ def test_a_register_that_never_steps_is_seen_by_the_text_oracle(monkeypatch):
 
 def test_a_state_read_at_the_parent_is_seen(monkeypatch):
     """Planted: a child reads its parent's state, as if its own token had not been said."""
-    monkeypatch.setattr(penalty.Repetition, "step", lambda self, state, token, raw: state)
+    monkeypatch.setattr(repetition.Repetition, "step", lambda self, state, token, raw: state)
     reference = certify_stages((*CHAIN, *SHAPED))
     assert reference.holds  # both sides are wrong alike ...
     monkeypatch.undo()
     right = law_of(elaborate((*CHAIN, *SHAPED)), small_world((*CHAIN, *SHAPED))).law
-    monkeypatch.setattr(penalty.Repetition, "step", lambda self, state, token, raw: state)
+    monkeypatch.setattr(repetition.Repetition, "step", lambda self, state, token, raw: state)
     wrong = law_of(elaborate((*CHAIN, *SHAPED)), small_world((*CHAIN, *SHAPED))).law
     assert total_variation(right, wrong) > 1e-3  # ... and differ from what the automaton means
 

@@ -20,7 +20,7 @@ from penstock.ir.ops.canvas import chain_verify
 from penstock.library import TopP
 from penstock.library.constraints.toy import ToyGrammar
 from penstock.library.denoisers.model import ModelDenoiser
-from penstock.library.transforms.penalty import Repetition
+from penstock.library.transforms.repetition import Repetition
 from penstock.library.transforms.temperature import Temperature
 from penstock.library.unmaskers.confidence import Confidence
 from penstock.library.unmaskers.freedave import FreeDave

@@ -14,7 +14,7 @@ from penstock.ir.errors import PenstockError
 from penstock.ir.op import op
 from penstock.ir.rules import RULES, KSeq
 from penstock.library import ModelDrafter, ModelVerifier, Repetition, StochasticBeam, Temperature, ToyGrammar
-from penstock.library.transforms.nucleus import TopK
+from penstock.library.transforms.top_k import TopK
 from penstock.passes.order import elaborate
 from penstock.testing import certify_stages, decode_stages, small_world
 

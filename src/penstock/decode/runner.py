@@ -1,7 +1,7 @@
 """The runner: a pipeline bound to its models, and what it makes of prompts."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache, partial
 from typing import Any, Literal
 
 from torch import Tensor
@@ -17,6 +17,7 @@ from penstock.decode.streamed import told
 from penstock.decode.watch import Seen, Watch
 from penstock.dsl.pipeline import Pipeline
 from penstock.dsl.stage import Stage
+from penstock.ir.roles import RewritesTokens
 from penstock.ir.rows import State
 from penstock.library.taps.logprobs import Logprobs
 
@@ -146,14 +147,16 @@ class Runner:
         """The prompt's ids as every view sees it; of a dialogue, as its target's chat template writes it."""
         text = prompt if isinstance(prompt, str) else self.text.dialogue(prompt)
         prompts = {name: view.prompt for name, view in self.pipeline.views.items()}
-        seen = {view: rewritten(prompts.get(view), text) for view in self.decoder.models}
-        return {view: self.text.encode(each, special=isinstance(prompt, str)) for view, each in seen.items()}
+        encode = partial(self.text.encode, special=isinstance(prompt, str))
+        return {view: rewritten(prompts.get(view), text, encode) for view in self.decoder.models}
 
     def _bound(self, logprobs: Of | None) -> Bound:
         pipeline = self.pipeline if logprobs is None else self.pipeline >> Logprobs(of=logprobs)
         return Bound.of(pipeline, self.loaded, self.means, self.timed)
 
 
-def rewritten(stage: Stage | None, prompt: str) -> str:
-    """A view's own prompt."""
-    return prompt if stage is None else str(stage.rewrite(prompt))  # type: ignore[attr-defined]
+def rewritten(stage: Stage | None, prompt: str, encode: Callable[[str], list[int]]) -> list[int]:
+    """The ids of a view's own prompt, which a stage makes of the request's text or of its ids."""
+    if isinstance(stage, RewritesTokens):
+        return list(stage.rewrite_tokens(encode(prompt)))
+    return encode(prompt if stage is None else str(stage.rewrite(prompt)))  # type: ignore[attr-defined]

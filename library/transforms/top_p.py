@@ -1,4 +1,4 @@
-"""Transforms that shrink the support."""
+"""Nucleus sampling."""
 
 from typing import Annotated, Any, ClassVar
 
@@ -7,7 +7,7 @@ from pydantic import Field
 from penstock.dsl.param import Param
 from penstock.dsl.roles import Effect, Role
 from penstock.dsl.stage import Stage
-from penstock.ir.ops.logits import top_k, top_p
+from penstock.ir.ops.logits import top_p
 
 
 class TopP(Stage):
@@ -19,28 +19,10 @@ class TopP(Stage):
     shrinks: ClassVar[bool] = True
 
     p: Annotated[float, Field(gt=0, le=1)] | Param = 0.9
-    """Probability to keep."""
+    """Probability to keep; 1 keeps every token."""
 
     def transform(self, logits: Any) -> Any:
         return top_p(logits, self.p)
 
     def small(self, v: int) -> "TopP":
         return self
-
-
-class TopK(Stage):
-    """Only the ``k`` most likely tokens, lowest id first on ties (Fan et al., arXiv 1805.04833)."""
-
-    kind: ClassVar[str] = "transform.top_k"
-    role: ClassVar[Role] = "transform"
-    effect: ClassVar[Effect] = "steers"
-    shrinks: ClassVar[bool] = True
-
-    k: Annotated[int, Field(ge=1)] | Param = 50
-    """Tokens to keep."""
-
-    def transform(self, logits: Any) -> Any:
-        return top_k(logits, self.k)
-
-    def small(self, v: int) -> "TopK":
-        return self.model_copy(update={"k": min(self.k, 2)})
