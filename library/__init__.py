@@ -1,9 +1,13 @@
 """Methods of papers, one file each, and the zoo of small models they run on."""
 
+from penstock.library.constraints.json_schema import JsonSchema
+from penstock.library.constraints.lark import Grammar
+from penstock.library.constraints.regex import Regex
 from penstock.library.constraints.toy import ToyGrammar
 from penstock.library.control.pause import Pause
 from penstock.library.denoisers.model import ModelDenoiser
 from penstock.library.drafters.del_ import Del
+from penstock.library.drafters.forced import Forced
 from penstock.library.drafters.layerskip import LayerSkip
 from penstock.library.drafters.model import ModelDrafter
 from penstock.library.drafters.or_else import OrElse
@@ -36,8 +40,11 @@ STAGES = (
     Del,
     EntropyAdaptive,
     EntropyGate,
+    Forced,
     FreeDave,
+    Grammar,
     HiddenThought,
+    JsonSchema,
     LayerSkip,
     ModelDenoiser,
     ModelDrafter,
@@ -47,6 +54,7 @@ STAGES = (
     Pause,
     PromptLookup,
     PromptTokens,
+    Regex,
     Repetition,
     StochasticBeam,
     SwitchedVerifier,

@@ -9,7 +9,7 @@ from torch.utils import _pytree as pytree
 
 from penstock.backends.enumerate.law import Law
 from penstock.ir.roles import Composer
-from penstock.passes.plan import Plan
+from penstock.passes.plan import Placed, Plan
 
 
 class TextModels:
@@ -35,6 +35,7 @@ class TextModels:
 def text_law(plan: Plan, texts: TextModels, *, eos: Sequence[int] = (), limit: int) -> Law:
     """Every text with its probability, by the definition of the reference."""
     law: Law = {}
+    plan = ending(plan, limit)
     first = next(iter(texts.prompts))
     vocab = next(iter(texts.models.values())).vocab
     automata = {p.name: p for p in plan.stages if p.automaton}
@@ -53,6 +54,13 @@ def text_law(plan: Plan, texts: TextModels, *, eos: Sequence[int] = (), limit: i
     started = {name: p.stage.start(list(texts.prompts[first]), vocab) for name, p in automata.items()}
     extend((), pytree.tree_map(torch.as_tensor, started), 1.0)
     return law
+
+
+def ending(plan: Plan, limit: int) -> Plan:
+    """The plan, its stages told where a text ends."""
+    told = {p.name: Placed(p.at({}, limit), p.name) for p in plan.stages if p.stage.bounded}
+    stages, accepted = (tuple(told.get(p.name, p) for p in each) for each in (plan.stages, plan.accepted))
+    return plan.but(stages=stages, accepted=accepted)
 
 
 def ended(automata: Mapping[str, Any], states: Mapping[str, Any]) -> bool:

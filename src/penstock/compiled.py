@@ -51,6 +51,7 @@ class Compiled:
         target = elaborate(pipeline.stages).scorers[-1].stage.views()
         self.text: Text = self.texts[next(iter(target.values()))]
         loaded = {name: resolve.model(references[name], text) for name, text in self.texts.items()}
+        self.pipeline = pipeline = pipeline.but(stages=tuple(stage.knowing(self.text) for stage in pipeline.stages))
         self.step = traced(pipeline, tuple(sorted(self.text.eos)), loaded)
         order = [h.removeprefix("view:") for h in self.step.handles if h.startswith("view:")]
         first = next(iter(target))
@@ -69,6 +70,8 @@ class Compiled:
         check_prompts(prompts)
         if not prompts:
             return []
+        for stage in self.pipeline.stages:
+            stage.forget()
         asked = generate(self.pipeline, seed, max_new_tokens)
         self.decoder.seed, limit = asked.seed, asked.max_new_tokens
         values = request_values(self.pipeline, params or {}, len(prompts))

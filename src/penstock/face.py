@@ -43,6 +43,7 @@ def explain(pipeline: Pipeline) -> str:
         f"guarantee: {guarantee(step.plan)}",
         f"reproducible: {reproducible(step)}",
         *step.plan.notes,
+        *(f"{p.name}: {p.stage.remark}" for p in step.plan.stages if p.stage.remark),
         "step",
         show(step.graph),
     ]
