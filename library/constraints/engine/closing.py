@@ -12,7 +12,7 @@ from itertools import count
 import torch
 from torch import Tensor
 
-from penstock.library.constraints.engine.additions import additions
+from penstock.library.constraints.engine.additions import Additions
 from penstock.library.constraints.engine.matcher import Matcher
 from penstock.library.constraints.engine.pieces import Pieces, Tokens
 from penstock.library.constraints.engine.texts import Recent, Standing, Texts, from_text_on
@@ -37,7 +37,7 @@ class Closing:
         self.start, self.reach, self.eos = start, reach, tokens.eos
         self.pieces = Pieces(tokens)
         self.shortest = shortest(start, self.pieces.single)
-        self.additions = additions(tokens.pieces, reach)
+        self.additions = Additions(tokens.pieces, reach)
 
     def follow(self, texts: Texts) -> None:
         """Begin anew, with these texts."""
@@ -80,10 +80,11 @@ class Closing:
 
     def _kept(self, text: int, mask: Tensor, room: int, needed: int) -> Tensor:
         """The tokens whose texts can end ``room`` tokens on; most of them cannot add enough to be tried one by one."""
-        sure = mask & (self.additions <= room - needed)
         completion = self.completion(text)
         assert completion is not None
-        asked = (*self.pieces.split(completion)[:1], *self.eos, *(mask & ~sure).nonzero().flatten()[:MANY].tolist())
+        tokens = self.pieces.split(completion)
+        sure = mask & self.additions.within(room - needed, completion, [self.pieces[token] for token in tokens])
+        asked = (*tokens[:1], *self.eos, *(mask & ~sure).nonzero().flatten()[:MANY].tolist())
         fitting = [token for token in asked if mask[token] and self._fits(text, token, completion, room)]
         return sure.index_fill(0, torch.tensor(fitting, dtype=torch.long), True)
 
