@@ -60,11 +60,12 @@ class Guidance:
 
     def sound(self, answer: Any) -> Any:
         """An answer. Raises PenstockError where the engine gave up: it has limits, and says nothing of them by itself."""
-        if self.matcher.stop_reason() == "NoExtensionBias":
-            raise PenstockError("the vocabulary cannot spell what the grammar wants next", fix="allow other characters there")
         if self.matcher.is_error():
+            error = first_line(self.matcher.get_error())
+            if error == "NoExtensionBias":
+                raise PenstockError("no token spells what the grammar wants next", fix="allow other characters there")
             raise PenstockError(
-                f"the grammar is more than {NAME} can follow: {first_line(self.matcher.get_error())}",
+                f"the grammar is more than {NAME} can follow: {error}",
                 fix="a simpler grammar: fewer alternatives that begin alike, smaller counts",
             )
         return answer
