@@ -18,6 +18,7 @@ from penstock.library import (
     Del,
     EntropyAdaptive,
     HiddenThought,
+    JsonSchema,
     LayerSkip,
     ModelDrafter,
     ModelVerifier,
@@ -70,6 +71,7 @@ SHAPES: dict[str, Stage | None] = {
     "top_k": TopK(k=2),
     "top_p": TopP(p=0.8),
     "grammar": ToyGrammar.over(3),
+    "json": JsonSchema(schema_=True).small(3),
     "local": steered(),
     "local_sampled": steered(select="sample"),
     "after": steered(penalty="after"),
@@ -92,7 +94,7 @@ REFUSED: list[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], tuple[str
 CELLS = [(drafter, scorer, (shape,)) for drafter, scorer, shape in product(DRAFTERS, SCORERS, SHAPES)]
 CELLS += [("chain", "model", both) for both in permutations([name for name, stage in SHAPES.items() if stage], 2)]
 NAMES = [list(table) for table in (DRAFTERS, SCORERS, SHAPES)]
-SOME = {(NAMES[0][i % 10], NAMES[1][i % 3], (NAMES[2][i % 15],)) for i in range(30)} | set(CELLS[450::37])
+SOME = {(NAMES[0][i % 10], NAMES[1][i % 3], (NAMES[2][i % 15],)) for i in range(30)} | set(CELLS[480::37])
 """Every drafter with every scorer once, every shape at least once, and some pairs of shapes."""
 
 
@@ -123,4 +125,4 @@ def test_a_pair_is_exact_or_refused_by_name(drafter, scorer, shapes):
 
 
 def test_the_table_has_every_cell():
-    assert (len(CELLS), len(SOME), sum(refusal(*cell) is not None for cell in CELLS)) == (632, 35, 96)
+    assert (len(CELLS), len(SOME), sum(refusal(*cell) is not None for cell in CELLS)) == (690, 36, 99)
