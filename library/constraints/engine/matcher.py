@@ -1,4 +1,4 @@
-"""The protocol that grammar engines are behind, and the words of a stand-in for one."""
+"""The protocol that grammar engines are behind, and what stands in for a grammar before there is one."""
 
 from typing import Protocol, Self
 
@@ -36,7 +36,7 @@ class Matcher(Protocol):
 
 
 class Anything:
-    """States of a grammar that is not known yet and forbids nothing: what a pipeline is checked with."""
+    """States of a grammar that is not known yet: enough to type a step, saying nothing of what is allowed."""
 
     def after(self, state: int, token: int) -> int:
         return 0

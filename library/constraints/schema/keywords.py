@@ -28,21 +28,24 @@ REMARKS = frozenset(("$schema", "$comment", "title", "description", "default", "
 
 def enforceable(schema: Any) -> Any:
     """The schema, said in what an engine enforces. Raises PenstockError naming a keyword that it cannot, and its JSON pointer."""
-    places: set[str] = set()
-    said = Walk(places)(schema, "")
+    walk = Walk()
+    said = walk(schema, "")
     if said is False:
         raise refused("", "false allows nothing", "give a schema that some text fits")
-    for pointer, target in references(said, ""):
-        if target != "#" and target.removeprefix("#") not in places:
-            raise refused(f"{pointer}/$ref", f"{target!r} is no schema of this file", "refer to one by #/definitions/name")
+    for here, target in walk.references.items():
+        if not isinstance(target, str) or target[:1] != "#" or target[1:] not in walk.places:
+            raise refused(here, f"{target!r} is no schema of this file", "refer to one by #/definitions/name")
     return {} if said is True else said
 
 
 class Walk:
     """A schema and those in it, each at its place."""
 
-    def __init__(self, places: set[str]) -> None:
-        self.places = places
+    def __init__(self) -> None:
+        self.places: set[str] = set()
+        """Of every schema."""
+        self.references: dict[str, Any] = {}
+        """What is referred to, by place."""
 
     def __call__(self, schema: Any, at: str) -> Any:
         self.places.add(at)
@@ -61,6 +64,8 @@ class Walk:
             return {}
         if name not in ENFORCED:
             raise refused(here, f"the keyword {name} cannot be enforced", "leave it out, or say it in other keywords")
+        if name == "$ref":
+            self.references[here] = given
         if check := CHECKS.get(name):
             return check(schema, given, here)
         return {name: self.parts(name, given, here)}
@@ -138,25 +143,6 @@ CHECKS: dict[str, Callable[[dict[str, Any], Any, str], dict[str, Any]]] = {
     "minProperties": least_properties,
     **{name: literal(name) for name in ("enum", "const", "required")},
 }
-
-
-def references(schema: Any, at: str) -> list[tuple[str, str]]:
-    """``(place, target)`` of every reference in a schema that has been walked."""
-    if isinstance(schema, list):
-        return [found for i, part in enumerate(schema) for found in references(part, f"{at}/{i}")]
-    if not isinstance(schema, dict):
-        return []
-    own = [(at, schema["$ref"])] if isinstance(schema.get("$ref"), str) else []
-    inner = {name: part for name, part in schema.items() if name in PARTS}
-    maps = [(f"{at}/{escaped(name)}", part) for name, part in inner.items()]
-    return own + [found for place, part in maps for found in within(place, part, place.rsplit("/", 1)[-1])]
-
-
-def within(place: str, part: Any, name: str) -> list[tuple[str, str]]:
-    """The references in what one keyword holds: a map's keys are no keywords."""
-    if MAP in PARTS.get(name, ()) and isinstance(part, dict):
-        return [found for key, each in part.items() for found in references(each, f"{place}/{escaped(key)}")]
-    return references(part, place)
 
 
 def escaped(key: str) -> str:
