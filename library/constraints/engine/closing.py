@@ -25,7 +25,7 @@ FEW = 24
 FREE = 8
 """The price of a byte that is chosen, where one that is forced costs 1: it is a token by itself, and forced ones share theirs."""
 LIKELY = b'"}],:0123456789-.eE\\truefalsn '
-MANY = 4096
+MANY = 1024
 """Tokens that are tried one by one for a mask; the others, later in the vocabulary, are left out near the limit."""
 
 
