@@ -113,6 +113,16 @@ class Text(Protocol):
     mask: int | None
     """The id that stands for a token that is wanted, if there is one."""
 
+    @property
+    def pieces(self) -> Sequence[bytes]:
+        """By id, the bytes that a token adds to a text; of a special one its name."""
+        ...
+
+    @property
+    def special(self) -> frozenset[int]:
+        """The ids that are no part of a text: markers, and ids that nothing has."""
+        ...
+
     def encode(self, text: str, *, special: bool = True) -> list[int]:
         """Its ids; ``special``: with what goes around a prompt, such as a start token."""
         ...

@@ -76,6 +76,8 @@ def asking(bound: Bound) -> dict[str, Any]:
 
 def vectorised(stage: Any, method: str, args: tuple[Any, ...], lead: int, asked: Asked) -> Any:
     """``method`` mapped over the first ``lead`` dimensions of every tensor among ``args``; ``asked`` has one value a row."""
+    if stage.any_lead:
+        return getattr(with_values(stage, asked), method)(*args)
     leads = next(x.shape[:lead] for x in pytree.tree_leaves(args) if isinstance(x, Tensor))
     flat = pytree.tree_map(lambda x: x.reshape(-1, *x.shape[lead:]) if isinstance(x, Tensor) else x, args)
     names, values = [name for name, _ in asked], [x.repeat_interleave(leads.numel() // len(x)) for _, x in asked]

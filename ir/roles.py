@@ -4,7 +4,9 @@ Protocols and a plain base, so that nobody but `dsl` needs to know how stages ar
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
+
+from penstock.ir.host import Text
 
 METHODS: dict[str, tuple[tuple[str, ...], ...]] = {
     "drafter": (("propose",),),
@@ -59,12 +61,31 @@ class Says:
     """What the end of its path makes of a row; None: it closes the step, not the row."""
     listens: ClassVar[tuple[str, ...]] = ()
     """Views whose hidden states it wants of the scorer."""
+    any_lead: ClassVar[bool] = False
+    """Its path state takes sites as they come, in whatever leading dimensions: host code, which cannot be mapped over one."""
+    bounded: ClassVar[bool] = False
+    """It reads where its row ends: ``limit``, in generated tokens, is set on it as a request sets a field."""
     decision: ClassVar[str | None] = None
     """A register of its own that decides what the next step looks like."""
+
+    @property
+    def remark(self) -> str:
+        """What its user should know of what it promises; empty where that is all plain."""
+        return ""
 
     def views(self) -> dict[str, str]:
         """The model of every view that it reads."""
         return {}
+
+    def refuse(self, limit: int) -> None:
+        """Raises PenstockError where rows of at most so many tokens cannot be what it promises."""
+
+    def forget(self) -> None:
+        """What it has worked out of texts is of no use any more: no row of an earlier batch is left."""
+
+    def knowing(self, text: Text) -> Self:
+        """The same stage where it runs: told what the tokens are that it shapes."""
+        return self
 
     def registers(self, rows: int, vocab: int) -> dict[str, Any]:
         """What it carries from step to step, as a new batch begins."""

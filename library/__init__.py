@@ -1,10 +1,14 @@
 """Methods of papers, one file each, and the zoo of small models they run on."""
 
+from penstock.library.constraints.json_schema import JsonSchema
+from penstock.library.constraints.lark import Grammar
+from penstock.library.constraints.regex import Regex
 from penstock.library.constraints.toy import ToyGrammar
 from penstock.library.control.max_length import MaxLength
 from penstock.library.control.pause import Pause
 from penstock.library.denoisers.model import ModelDenoiser
 from penstock.library.drafters.del_ import Del
+from penstock.library.drafters.forced import Forced
 from penstock.library.drafters.layerskip import LayerSkip
 from penstock.library.drafters.model import ModelDrafter
 from penstock.library.drafters.or_else import OrElse
@@ -66,11 +70,14 @@ STAGES = (
     Epsilon,
     Eta,
     Force,
+    Forced,
     FreeDave,
     Frequency,
     Given,
+    Grammar,
     Guidance,
     HiddenThought,
+    JsonSchema,
     LastToken,
     LayerSkip,
     LengthDecay,
@@ -89,6 +96,7 @@ STAGES = (
     Presence,
     PromptLookup,
     PromptTokens,
+    Regex,
     Repetition,
     StochasticBeam,
     SuppressAtBegin,

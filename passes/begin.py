@@ -51,7 +51,7 @@ def registers_of(plan: Plan, rows: Beginning, hypotheses: int | None) -> State:
     vocab, found = model.vocab, State()
     for p in plan.stages:
         if p.automaton:
-            stages = [p.at(request.params) for request in rows.requests]
+            stages = [p.at(request.params, request.limit) for request in rows.requests]
             starts = [stage.start(prompt, vocab) for stage, prompt in zip(stages, rows.prompts(first), strict=True)]
             found[f"reg:{p.name}"] = Register(spread(batched(starts), hypotheses))
         for name, value in p.stage.registers(len(rows.requests), vocab).items():

@@ -35,12 +35,14 @@ class Placed:
         return hasattr(self.stage, method)
 
     def bound(self, step: Any) -> Bound:
-        """The stage and the traced values of its request parameters."""
-        return Bound(self.stage, tuple((field, step.asked(name)) for field, name in self.params()))
+        """The stage, the traced values of its request parameters, and where rows end if it reads that."""
+        asked = tuple((field, step.asked(name)) for field, name in self.params())
+        return Bound(self.stage, asked + ((("limit", step.limit),) if self.stage.bounded else ()))
 
-    def at(self, values: Mapping[str, float]) -> Any:
-        """The stage with the values that one request gives its parameters."""
-        return with_values(self.stage, tuple((field, values[name]) for field, name in self.params()))
+    def at(self, values: Mapping[str, float], limit: int) -> Any:
+        """The stage with the values that one request gives its parameters, and where the request's row ends."""
+        asked = tuple((field, values[name]) for field, name in self.params())
+        return with_values(self.stage, asked + ((("limit", limit),) if self.stage.bounded else ()))
 
     def params(self) -> Iterator[tuple[str, str]]:
         """``(field, request parameter)`` for every field that a request sets."""

@@ -27,6 +27,7 @@ from penstock.library import (
     Frequency,
     Guidance,
     HiddenThought,
+    JsonSchema,
     LayerSkip,
     LengthDecay,
     MaxLength,
@@ -104,6 +105,7 @@ SHAPES: dict[str, Stage | None] = {
     "contrast": Contrast(model="a"),
     "layers": ContrastLayers(model="t", layers=(1,)),
     "grammar": ToyGrammar.over(3),
+    "json": JsonSchema(schema_=True).small(3),
     "local": steered(),
     "local_sampled": steered(select="sample"),
     "after": steered(penalty="after"),
@@ -128,7 +130,7 @@ REFUSED: list[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], tuple[str
 CELLS = [(drafter, scorer, (shape,)) for drafter, scorer, shape in product(DRAFTERS, SCORERS, SHAPES)]
 CELLS += [("chain", "model", both) for both in permutations([name for name, stage in SHAPES.items() if stage], 2)]
 NAMES = [list(table) for table in (DRAFTERS, SCORERS, SHAPES)]
-SOME = {(NAMES[0][i % 10], NAMES[1][i % 3], (NAMES[2][i],)) for i in range(32)} | set(CELLS[960::119])
+SOME = {(NAMES[0][i % 10], NAMES[1][i % 3], (NAMES[2][i],)) for i in range(33)} | set(CELLS[960::119])
 """Every drafter with every scorer once, every shape at least once, and some pairs of shapes."""
 
 
@@ -159,4 +161,4 @@ def test_a_pair_is_exact_or_refused_by_name(drafter, scorer, shapes):
 
 
 def test_the_table_has_every_cell():
-    assert (len(CELLS), len(SOME), sum(refusal(*cell) is not None for cell in CELLS)) == (1890, 40, 164)
+    assert (len(CELLS), len(SOME), sum(refusal(*cell) is not None for cell in CELLS)) == (1982, 42, 167)

@@ -87,7 +87,7 @@ def sitewise(node: fx.Node, composed: fx.Node) -> bool:
 def says_any_lead(op: Op) -> bool:
     """Whether the op's result has the leading dimensions of what it is given, whatever they are."""
     dims: str = getattr(op.meaning.__annotations__.get("return"), "dim_str", "")
-    return op.category == "tensor" and dims.startswith("*")
+    return op.category in ("tensor", "host") and dims.startswith("*")
 
 
 def alone(stage: Any, method: str, *args: Any, lead: int = 2, asked: Asked = ()) -> Any:

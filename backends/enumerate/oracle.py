@@ -1,6 +1,7 @@
 """The text oracle: a pipeline's reference by recursion over texts - site functions and automata, no cache, sites or graph."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -45,6 +46,7 @@ class TextModels:
 def text_law(plan: Plan, texts: TextModels, *, eos: Sequence[int] = (), limit: int) -> Law:
     """Every text with its probability, by the definition of the reference."""
     law: Law = {}
+    plan = ending(plan, limit)
     vocab = next(iter(texts.models.values())).vocab
     automata = {p.name: p for p in plan.stages if p.automaton}
 
@@ -62,6 +64,13 @@ def text_law(plan: Plan, texts: TextModels, *, eos: Sequence[int] = (), limit: i
     started = {name: p.stage.start(texts.prompt, vocab) for name, p in automata.items()}
     extend((), pytree.tree_map(torch.as_tensor, started), 1.0)
     return law
+
+
+def ending(plan: Plan, limit: int) -> Plan:
+    """The plan, its stages told where a text ends."""
+    told = {p.name: replace(p, stage=p.at({}, limit)) for p in plan.stages if p.stage.bounded}
+    stages, accepted = (tuple(told.get(p.name, p) for p in each) for each in (plan.stages, plan.accepted))
+    return plan.but(stages=stages, accepted=accepted)
 
 
 def ended(automata: Mapping[str, Any], states: Mapping[str, Any]) -> bool:

@@ -12,10 +12,16 @@ class Digits:
     """``"1 0 2"`` is the ids 1, 0, 2; nothing ends a text."""
 
     eos: frozenset[int] = frozenset()
+    special: frozenset[int] = frozenset()
     mask: int | None = None
 
     def __init__(self, vocab: int) -> None:
         self.vocab = vocab
+
+    @property
+    def pieces(self) -> Sequence[bytes]:
+        """Numbers, without the spaces between them."""
+        return [b"%d" % token for token in range(self.vocab)]
 
     def encode(self, text: str, *, special: bool = True) -> list[int]:
         words = text.split()

@@ -33,6 +33,8 @@ class Decoder:
         """A state with one row a request, prompts prefilled where what models compute of them is kept."""
         for i, r in enumerate(requests):
             length = r.limit if r.canvas is None else len(r.canvas)
+            for stage in (p.stage for p in self.graph.plan.stages):
+                stage.refuse(length)
             self._fits(f"prompt {i}", {name: len(r.prompts.get(name, ())) for name in self.models}, length)
         keys = [request.key for request in self.keyed(requests)]
         state = new_state(self.graph.plan, requests, self.models, keys, self.graph.nodes)

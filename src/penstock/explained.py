@@ -27,6 +27,7 @@ def explained(pipeline: Pipeline, step: StepGraph) -> list[str]:
         f"reproducible: {reproducible(step)}",
         *(drafted(plan) if plan.kind == "sequence" else ()),
         *plan.notes,
+        *(f"{p.name}: {p.stage.remark}" for p in plan.stages if p.stage.remark),
     ]
 
 

@@ -1,6 +1,6 @@
 """A pipeline bound to its models: what loads once and decodes many times."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +10,12 @@ from penstock import resolve
 from penstock.backends.eager.clock import Clock
 from penstock.backends.eager.lower import lower
 from penstock.backends.interpret import interpreted
-from penstock.backends.runtime.runner import Decoder
+from penstock.backends.runtime.runner import Decoder, Request
 from penstock.decode.means import Means
 from penstock.dsl.pipeline import Pipeline
 from penstock.ir.errors import PenstockError
 from penstock.ir.host import Model, Text
+from penstock.ir.rows import State
 from penstock.passes.build import StepGraph
 from penstock.passes.order import elaborate
 from penstock.testing import views_of
@@ -50,19 +51,22 @@ class Loaded:
         return cls(models, texts, texts[target])
 
 
-@dataclass(frozen=True)
+@dataclass
 class Bound:
     """A lowered step with the models of its views, and the clock that it tells about its stages."""
 
     step: StepGraph
     decoder: Decoder
     clock: Clock
+    running: int = 0
+    """Batches that are being decoded."""
 
     @classmethod
     def of(
         cls, pipeline: Pipeline, loaded: Loaded, means: Means, timed: bool, eos: tuple[int, ...] | None = None
     ) -> "Bound":
         """Trace and lower the pipeline for these models; ``eos``: what ends a text, if not what the target's tokenizer says."""
+        pipeline = pipeline.but(stages=tuple(stage.knowing(loaded.text) for stage in pipeline.stages))
         step = traced(pipeline, tuple(sorted(loaded.text.eos)) if eos is None else eos, loaded.models)
         views, clock = views_of(pipeline.stages), Clock()
         first = next(iter(elaborate(pipeline.stages).scorers[-1].stage.views()))
@@ -70,3 +74,16 @@ class Bound:
         models = {view: loaded.models[views[view]] for view in sorted(named, key=lambda view: view != first)}
         run: Any = interpreted(step) if means.backend == "interpret" else lower(step, clock if timed else None)
         return cls(step, Decoder(step, models, run, pipeline.generate.seed), clock)
+
+    def states(self, requests: Sequence[Request]) -> Iterator[State]:
+        """The state of a batch as it begins and after every step.
+
+        What stages remember of texts is forgotten once no batch is being decoded.
+        """
+        self.running += 1
+        try:
+            yield from self.decoder.steps(self.decoder.start(requests))
+        finally:
+            self.running -= 1
+            for placed in self.step.plan.stages if not self.running else ():
+                placed.stage.forget()

@@ -57,15 +57,15 @@ def generated(
         steered = steered >> LogitsProcessors(processors=tuple(processors), padding=param(PADDING, 0), pad=pad)
     if not config.do_sample:
         steered = steered >> Temperature(value=0)
-    decoder = Bound.of(steered, loaded, means, timed=False, eos=eos).decoder
+    bound = Bound.of(steered, loaded, means, timed=False, eos=eos)
     wanted = [each for each in criteria if type(each).__name__ not in REDUNDANT]
     width = input_ids.shape[1]
     padding = {PADDING: [width - len(ids) for ids in prompts]} if len(processors) else {}
     values = request_values(steered, padding, len(prompts))
     rows = zip(prompts, values, strict=True)
-    requests = [Request(dict.fromkeys(decoder.models, ids), config.max_length - width, None, row) for ids, row in rows]
+    requests = [Request(dict.fromkeys(bound.decoder.models, ids), config.max_length - width, None, row) for ids, row in rows]
     told = [0] * len(prompts)
-    for state in decoder.steps(decoder.start(decoder.keyed(requests, drawn_seed()))):
+    for state in bound.states(bound.decoder.keyed(requests, drawn_seed())):
         stop(state, told, input_ids, wanted)
         tell(state, told, streamer)
     if streamer is not None:

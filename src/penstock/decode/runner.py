@@ -79,7 +79,7 @@ class Runner:
         requests = self.requests(prompts, max_new_tokens, seed, params)
         for first in range(skip - skip % batch, len(prompts), batch):
             watch = Watch(bound.clock, logprobs is not None)
-            for state in bound.decoder.steps(bound.decoder.start(requests[first : first + batch])):
+            for state in bound.states(requests[first : first + batch]):
                 watch.see(state)
             yield from self.results(prompts[first : first + batch], state, watch)[max(skip - first, 0) :]
 
@@ -87,7 +87,7 @@ class Runner:
         self, prompt: Prompt, *, max_new_tokens: int | None = None, seed: int | None = None, params: Params | None = None
     ) -> Iterator[str]:
         """The continuation of one prompt piece by piece, as steps commit it; nothing that was told is taken back."""
-        states = self.decoder.steps(self.decoder.start(self.requests([prompt], max_new_tokens, seed, params)))
+        states = self.bound(None).states(self.requests([prompt], max_new_tokens, seed, params))
         return told(self.text.decode(self.ended(read(state)[0].tokens)) for state in states)
 
     def __call__(
