@@ -12,6 +12,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, Genera
 from transformers.utils import logging
 
 from penstock.backends.runtime.hf.model import HuggingFaceModel
+from penstock.backends.runtime.hf.recurrent import RecurrentModel
+from penstock.backends.runtime.hf.survey import is_recurrent
 from penstock.backends.runtime.hf.text import HuggingFaceText
 from penstock.ir.errors import PenstockError
 
@@ -30,7 +32,7 @@ def load(
     mask: int | None = None,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
-) -> HuggingFaceModel:
+) -> HuggingFaceModel | RecurrentModel:
     """The model of a reference, from safetensors only; logits beyond ``vocab`` (the tokenizer's) are cut off.
 
     ``mask``: the tokenizer's mask token, which a canvas is made of.
@@ -40,7 +42,12 @@ def load(
     options = dict(dtype=dtype, use_safetensors=True, ignore_mismatched_sizes=True, output_loading_info=True)
     model, found = _pretrained(AutoModelForCausalLM, reference, trust_remote_code=False, **options)
     _complete(reference, found)
-    return HuggingFaceModel(model.to(device), reference, vocab, mask)
+    return wrapped(model.to(device), reference, vocab, mask)
+
+
+def wrapped(model: Any, name: str, vocab: int | None = None, mask: int | None = None) -> HuggingFaceModel | RecurrentModel:
+    """A model of transformers as a `Model`, by what its layers keep. Raises PenstockError for one that cannot be driven."""
+    return (RecurrentModel if is_recurrent(model) else HuggingFaceModel)(model, name, vocab, mask)
 
 
 def text(reference: str) -> HuggingFaceText:
