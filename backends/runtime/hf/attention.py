@@ -84,7 +84,7 @@ def attend(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    mask: Tensor | None,
+    attention_mask: Tensor | None,
     scaling: float | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
@@ -95,10 +95,10 @@ def attend(
     softcap, sinks = kwargs.get("softcap"), kwargs.get("s_aux")
     if softcap is None and sinks is None:
         grouped = query.shape[1] != key.shape[1]
-        out = scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scaling, enable_gqa=grouped)
+        out = scaled_dot_product_attention(query, key, value, attn_mask=attention_mask, scale=scaling, enable_gqa=grouped)
     else:
         query = query * (query.shape[-1] ** -0.5 if scaling is None else scaling)
-        out = _attend_in_the_open(query, key, value, mask, softcap, sinks)
+        out = _attend_in_the_open(query, key, value, attention_mask, softcap, sinks)
     return out.transpose(1, 2), None
 
 

@@ -7,6 +7,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from penstock.backends.runtime.cache import SlotCache
+from penstock.backends.runtime.configuration import abilities
 from penstock.backends.runtime.hf.attention import Call
 from penstock.backends.runtime.hf.causal import CausalModel
 from penstock.backends.runtime.hf.layers import head_alone, layers_path, slice_layers
@@ -14,10 +15,6 @@ from penstock.backends.runtime.hf.slots import ShapeProbe, SlotWriter
 from penstock.backends.runtime.hf.survey import is_recurrent, unfit
 from penstock.backends.runtime.mixed_cache import MixedCache
 from penstock.ir.host import Feed, Forwarded
-
-TOKENS = frozenset({"tree", "chunk", "kv_read", "window"})
-VECTORS = frozenset({"embeds", "layers", "hidden"})
-"""What takes more of a model than its keys and values: its inputs are vectors alone, and layers read nothing but the last one."""
 
 
 class HuggingFaceModel(CausalModel):
@@ -30,11 +27,7 @@ class HuggingFaceModel(CausalModel):
         self._path = layers_path(model)
         self._parts: dict[tuple[int, int], PreTrainedModel] = {}
         self._head: PreTrainedModel | None = None
-        self.capabilities = TOKENS
-        if not self.kept.windowed:
-            self.capabilities |= {"bidirectional"}
-        if not self.kept.entangled:
-            self.capabilities |= VECTORS
+        self.capabilities = abilities(recurrent=False, windowed=self.kept.windowed, entangled=self.kept.entangled)
 
     def new_cache(self, rows: int, slots: int) -> SlotCache | MixedCache:
         """An empty cache of ``slots`` slots and one trash slot, of the model's dtype, on its device."""

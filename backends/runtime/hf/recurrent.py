@@ -10,6 +10,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from penstock.backends.runtime.cache import SlotCache
+from penstock.backends.runtime.configuration import abilities
 from penstock.backends.runtime.hf.causal import CausalModel
 from penstock.backends.runtime.hf.slots import SlotWriter
 from penstock.backends.runtime.hf.state_cache import StateCache
@@ -26,7 +27,7 @@ class RecurrentModel(CausalModel):
 
     def __init__(self, model: PreTrainedModel, name: str, vocab: int | None = None, mask: int | None = None) -> None:
         super().__init__(model, name, vocab, mask)
-        self.capabilities = frozenset({"chunk", "embeds"})
+        self.capabilities = abilities(recurrent=True, windowed=self.kept.windowed, entangled=self.kept.entangled)
         if not self._goes_on_in_chunks():
             self.capabilities -= {"chunk"}
 

@@ -19,6 +19,7 @@ from transformers.cache_utils import (
 )
 from transformers.masking_utils import causal_mask_function
 
+from penstock.backends.runtime.configuration import is_entangled
 from penstock.backends.runtime.hf.attention import Call
 from penstock.backends.runtime.hf.slots import ShapeProbe
 from penstock.backends.runtime.mixed_cache import Plane, Shape
@@ -33,9 +34,6 @@ KNOWN = {
     LinearAttentionAndSlidingWindowAttentionLayer,
 }
 """Layers of transformers' caches that we can stand in for: keys and values, a state, both, or nothing."""
-
-ENTANGLING = ("num_kv_shared_layers", "hidden_size_per_layer_input")
-"""Fields of a configuration that say, if they are not zero, that a layer reads more than what the layer before it left."""
 
 Run = Callable[[Call, Cache, dict[str, Tensor]], Tensor]
 """A forward of the model: what it attends to, where it keeps what, its inputs; logits ``[b,n,v]``."""
@@ -80,7 +78,7 @@ def survey(model: PreTrainedModel, name: str, run: Run) -> Survey:
         len(layers),
         logits.shape[-1],
         windowed=any(rule is not causal_mask_function for rule in call.rules),
-        entangled=any(getattr(model.config.get_text_config(), field, None) for field in ENTANGLING),
+        entangled=is_entangled(model.config.get_text_config().to_dict()),
     )
 
 
