@@ -42,7 +42,15 @@ def head_alone(model: PreTrainedModel, path: str) -> PreTrainedModel:
     """The model without layers: its final norm and logits, of the states that `Call.start` holds."""
     alone = slice_layers(model, path, 0, 1)
     (layer,) = alone.get_submodule(path)
-    layer.forward = lambda *args, **kwargs: CURRENT.get().start
+    run, in_a_tuple = layer.forward, list[bool]()
+
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        if not in_a_tuple:  # whether this architecture's layers hand their output on in one, seen once
+            in_a_tuple.append(isinstance(run(*args, **kwargs), tuple))
+        start = CURRENT.get().start
+        return (start,) if in_a_tuple[0] else start
+
+    layer.forward = forward
     return alone
 
 
