@@ -75,6 +75,7 @@ MORE_ATTENTION = (
     ("ERNIE 4.5", "ernie4_5", "", WIDE),
     ("EXAONE 4", "exaone4", "windows in most layers", GROUPED | MIXED),
     ("FlexOlmo", "flex_olmo", "experts", GROUPED | EXPERTS),
+    ("Gemma 3 with sight", "gemma3", "a language model inside another; texts alone", tiny.SEEING),
     ("GLM", "glm", "rotates a part of each head", WIDE),
     ("GLM-4", "glm4", "rotates a part of each head", WIDE),
     ("GLM-4.5", "glm4_moe", "experts", WIDE | tiny.ROUTED),

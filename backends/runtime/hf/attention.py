@@ -44,6 +44,8 @@ class Call:
     """The rules that masks were built for, one a layer kind."""
     masks: list[Tensor] = field(default_factory=list)
     """These masks."""
+    attending: list[nn.Module] | None = None
+    """Where modules that attend by our function are noted, if anybody wants to know."""
 
 
 CURRENT: ContextVar[Call | None] = ContextVar("penstock_call", default=None)
@@ -89,6 +91,9 @@ def attend(
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
     """``query [b,h,n,d]`` over ``key, value [b,g,e,d]`` (g divides h) under an additive mask: ``[b,n,h,d]``."""
+    call = CURRENT.get()
+    if call is not None and call.attending is not None:
+        call.attending.append(module)
     for unknown in ("indices", "position_bias"):
         if kwargs.get(unknown) is not None:
             raise PenstockError(f"attention with `{unknown}` is not supported", where=type(module).__name__)

@@ -22,6 +22,7 @@ from transformers.masking_utils import causal_mask_function
 from penstock.backends.runtime.configuration import is_entangled
 from penstock.backends.runtime.hf.attention import Call
 from penstock.backends.runtime.hf.slots import ShapeProbe
+from penstock.backends.runtime.hf.takeover import MASK_ALONE
 from penstock.backends.runtime.mixed_cache import Plane, Shape
 from penstock.ir.errors import PenstockError
 
@@ -60,7 +61,7 @@ def survey(model: PreTrainedModel, name: str, run: Run) -> Survey:
         raise unfit(model, name, f"keeps more of a text than keys, values and states ({', '.join(odd)})")
     seen, ids = ShapeProbe(layers), torch.zeros(1, 2, dtype=torch.int64, device=model.device)
     positions = torch.arange(2, device=ids.device)[None]
-    call = Call(positions, positions, torch.ones(1, 2, 2, dtype=torch.bool, device=ids.device).tril())
+    call = Call(positions, positions, torch.ones(1, 2, 2, dtype=torch.bool, device=ids.device).tril(), attending=[])
     try:
         logits = run(call, seen, {"input_ids": ids})
     except PenstockError as error:
@@ -73,6 +74,8 @@ def survey(model: PreTrainedModel, name: str, run: Run) -> Survey:
         raise unfit(model, name, "keeps of a text what it does not put into the cache that it is given")
     if attending and not call.rules:
         raise unfit(model, name, "does not ask for a mask by name")
+    if len(call.attending or ()) < len(attending) and model.config.model_type not in MASK_ALONE:
+        raise unfit(model, name, "attends by another function than the one that it was given")
     return Survey(
         {(layer, kind): (shape[1], shape[3]) for layer, pair in seen.shapes.items() for kind, shape in enumerate(pair)},
         len(layers),
