@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from tiny_models import VOCAB, chain, tiny_model
 from transformers import PreTrainedTokenizerFast
 
 from penstock.backends.runtime.hf import load, text
+from penstock.backends.runtime.hf.weights import layers_beyond
 from penstock.ir.errors import PenstockError
 
 tokenizers = pytest.importorskip("tokenizers")
@@ -80,6 +82,7 @@ DAMAGED = {
     "missing": (f"weights do not fit config.json: {UP} is missing; {NORM} is missing$", {NORM: None, UP: None}, {}),
     "of another shape": (rf"weights do not fit config.json: {NORM} is \[7\], not \[64\]$", {NORM: torch.zeros(7)}, {}),
     "more layers": (r"model.layers.4.* is missing; .* and 6 more$", {}, {"num_hidden_layers": 5}),
+    "fewer layers": (r"config.json: model.layers.2 is beyond its 2 layers; model.layers.3 is", {}, {"num_hidden_layers": 2}),
     "cut off": (HALF + "Error while deserializing header: incomplete metadata", -1000, {}),
     "empty": (HALF + "Error while deserializing header: header too small", 0, {}),
     "a size that is true": ("Validation error .*'vocab_size'.* expected int, got bool", {}, {"vocab_size": True}),
@@ -104,6 +107,23 @@ def test_a_damaged_checkpoint_is_one_error_that_says_what_is_damaged(folder, tmp
         load(str(tmp_path))
     assert re.search(reason, refusal.value.what) and "\n" not in refusal.value.what
     assert refusal.value.where == str(tmp_path)
+
+
+def test_layers_that_predict_further_tokens_are_no_part_of_the_model() -> None:
+    names = ["model.layers.4.mlp.up_proj.weight", "model.layers.5.norm.weight", "model.norm.layers.9.bias", "mtp.layers.7.weight"]
+    model = tiny_model("llama")
+    assert layers_beyond(model, names) == ["model.layers.4 is beyond its 4 layers", "model.layers.5 is beyond its 4 layers"]
+    model.config.num_nextn_predict_layers = 1
+    assert layers_beyond(model, names) == ["model.layers.5 is beyond its 4 layers"]
+
+
+@pytest.mark.parametrize(("reference", "revision"), [("hf:org/name", None), ("hf:org/name@v1", "v1")])
+def test_a_revision_is_what_is_fetched(reference, revision, folder, monkeypatch) -> None:
+    asked = []
+    fetch = lambda name, **options: asked.append((name, options["revision"])) or str(folder)  # noqa: E731
+    monkeypatch.setattr(sys.modules[load.__module__], "snapshot_download", fetch)
+    assert load(reference).name == reference
+    assert set(asked) == {("org/name", revision)}
 
 
 def test_weights_that_are_tied_are_not_missing(tmp_path: Path) -> None:
