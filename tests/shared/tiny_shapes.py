@@ -56,7 +56,7 @@ GRANITE4 = HEADS | LOCAL | dict(layer_types=["mamba", "attention"], shared_inter
 DEEPSEEK = SIZE | LATENT | IN_GROUPS
 INDEXED = DEEPSEEK | dict(index_n_heads=2, index_head_dim=8, index_topk=4)
 QWEN_NEXT = WIDE | DELTA | EXPERTS | dict(shared_expert_intermediate_size=24)
-SIGHT = dict(hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2, image_size=28, patch_size=14)
+SIGHT = dict(hidden_size=16, intermediate_size=16, num_hidden_layers=2, num_attention_heads=2, image_size=28, patch_size=14)
 SEEING = dict(vision_config=SIGHT, text_config=WIDE | MIXED | dict(vocab_size=VOCAB, pad_token_id=None))
 RWKV = dict(hidden_size=32, num_hidden_layers=2, context_length=CONTEXT, attention_hidden_size=32)
 

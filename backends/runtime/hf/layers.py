@@ -14,10 +14,12 @@ from penstock.ir.errors import PenstockError
 
 
 def layers_path(model: PreTrainedModel) -> str:
-    """Dotted path of the list of decoder layers: the outermost one as long as the config says."""
-    count = model.config.get_text_config().num_hidden_layers
-    for path, module in model.named_modules():
-        if isinstance(module, nn.ModuleList) and len(module) == count:
+    """Dotted path of the list of decoder layers: the outermost one as long as the text's config says, in a module that has it."""
+    config = model.config.get_text_config()
+    lists = {path: module for path, module in model.named_modules() if isinstance(module, nn.ModuleList)}
+    for path, layers in lists.items():
+        owner = model.get_submodule(path.rpartition(".")[0])
+        if len(layers) == config.num_hidden_layers and getattr(owner, "config", None) is config:
             return path
     raise PenstockError("no list of decoder layers found", where=type(model).__name__, fix="use a decoder-only model")
 
