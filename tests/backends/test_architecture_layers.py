@@ -12,7 +12,7 @@ from penstock.backends.runtime.hf import attention, wrapped
 TEXTS, SLOTS = [list(range(1, 6)), list(range(11, 20))], 20
 CACHED = [len(text) for text in TEXTS]
 NODES, PARENTS = [[50, 51, 52, 53], [60, 61, 62, 63]], [-1, 0, 0, 2]
-NEAR, FAR = 1e-4, 1e-2
+NEAR, FAR, ROUNDED = 1e-4, 1e-2, 0.2
 ATTENDING = [
     pytest.param(a, id=a.title, marks=pytest.mark.full if a.extra else [])
     for a in ARCHITECTURES
@@ -45,6 +45,14 @@ def error(pair):
 @pytest.mark.parametrize("pair", ATTENDING, indirect=True)
 def test_a_tree_scores_as_each_of_its_paths(pair):
     assert error(pair) < NEAR
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("title", ["Llama", "Gemma 2", "Bloom", "MPT"])
+def test_masks_have_the_dtype_of_the_model(title, dtype):
+    """Up to rounding, which no router decides on here."""
+    twin = next(a for a in ARCHITECTURES if a.title == title).model().to(dtype)
+    assert error((wrapped(copy.deepcopy(twin), title), twin)) < ROUNDED
 
 
 @pytest.mark.parametrize("pair", [p for p in ATTENDING if p.id in ("Bloom", "MPT")], indirect=True)

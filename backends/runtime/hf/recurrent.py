@@ -44,11 +44,12 @@ class RecurrentModel(CausalModel):
     def forward(self, cache: StateCache, feed: Feed) -> Forwarded:
         """Read each row's columns, which are the last ones and go on where its text ended; void columns are not read."""
         counts = torch.where(cache.begun, 1, -1) * (feed.slots != cache.slots).sum(1)
-        logits = torch.zeros(*feed.ids.shape, self.vocab, dtype=self.model.dtype, device=self.model.device)
-        for count in counts.unique().tolist():
+        logits = torch.zeros(*feed.ids.shape, self.vocab, device=self.model.device)
+        for count in counts[counts != 0].unique().tolist():
             rows = (counts == count).nonzero()[:, 0]
-            if count:
-                logits[rows, -abs(count) :] = self._group(cache, feed, rows, abs(count))
+            read = self._group(cache, feed, rows, abs(count))
+            logits = logits.to(read.dtype)  # not always that of the weights
+            logits[rows, -abs(count) :] = read
         return Forwarded(logits)
 
     def _group(self, cache: StateCache, feed: Feed, rows: Tensor, count: int) -> Tensor:
