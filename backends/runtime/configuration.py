@@ -23,6 +23,8 @@ SIZES = {
     "num_hidden_layers": ("num_hidden_layers", "n_layer", "n_layers", "num_layers"),
 }
 """What configurations call the sizes of a model."""
+POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len")
+"""What they call how many positions it has."""
 LAYERS = ("layer_types", "layers_block_type")
 """What they call the list of their layers' types."""
 
@@ -44,6 +46,19 @@ def sizes(config: Config) -> dict[str, int | None]:
     told = {size: next((config[name] for name in names if name in config), None) for size, names in SIZES.items()}
     told["num_hidden_layers"] = told["num_hidden_layers"] or len(layer_types(config))
     return {size: value if type(value) is int and value > 0 else None for size, value in told.items()}
+
+
+def context(config: Config) -> int | None:
+    """How many positions the model has, if it says so; of LongRoPE (arXiv 2402.13753) those of its short factors.
+
+    Beyond, the longest text of a batch decides by which factors all are rotated, and keys in the cache stay as they were.
+    """
+    told = [config.get(name) for name in POSITIONS]
+    ropes = config.get("rope_parameters") or {}
+    for rope in (ropes, *ropes.values()):
+        if isinstance(rope, Mapping) and rope.get("rope_type") == "longrope":
+            told.append(rope.get("original_max_position_embeddings"))
+    return min((limit for limit in told if type(limit) is int), default=None)
 
 
 def is_recurrent(config: Config) -> bool:

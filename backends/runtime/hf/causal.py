@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from penstock.backends.runtime.configuration import context
 from penstock.backends.runtime.hf.attention import CURRENT, Call
 from penstock.backends.runtime.hf.survey import survey
 from penstock.backends.runtime.hf.takeover import take_over
@@ -33,7 +34,7 @@ class CausalModel:
         self.layers = self.kept.layers
         self.width: int = model.get_input_embeddings().weight.shape[-1]
         self.vocab = min(vocab or self.kept.logits, self.kept.logits)
-        self.context: int | None = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+        self.context = context(model.config.get_text_config().to_dict())
 
     @torch.no_grad()
     def embed(self, ids: Tensor) -> Tensor:
