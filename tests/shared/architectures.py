@@ -86,7 +86,7 @@ MORE_ATTENTION = (
     ("Hunyuan", "hunyuan_v1_dense", "queries and keys are normed", WIDE),
     ("Jais 2", "jais2", "", WIDE),
     ("JetMoE", "jetmoe", "experts of attention", WIDE | LOCAL),
-    ("Llama 4", "llama4_text", "chunks in most layers, the others know no positions", WIDE | tiny.LLAMA4),
+    ("Llama 4", "llama4_text", "chunks in most layers, the others scale queries by position", WIDE | tiny.LLAMA4),
     ("MiniMax-M2", "minimax_m2", "experts", WIDE | LOCAL),
     ("Ministral", "ministral", "windows in some layers", WIDE | MIXED | tiny.ROTATED),
     ("nanochat", "nanochat", "logits are capped", GROUPED),

@@ -29,6 +29,7 @@ UPPER = SLIDING | dict(use_sliding_window=True, max_window_layers=1)
 MIXED = SLIDING | dict(layer_types=["sliding_attention", "full_attention"])
 CHUNKED = dict(attention_chunk_size=WINDOW, layer_types=["chunked_attention", "full_attention"])
 LLAMA4 = CHUNKED | dict(intermediate_size_mlp=48, num_local_experts=4, num_experts_per_tok=1, interleave_moe_layer_step=2)
+LLAMA4 |= dict(no_rope_layers=[1, 0], attn_temperature_tuning=True, floor_scale=3, attn_scale=2.0)
 
 CAPPED = dict(attn_logit_softcapping=5.0, final_logit_softcapping=3.0, query_pre_attn_scalar=3)
 SCALED = dict(embedding_multiplier=3.0, logits_scaling=2.0, residual_multiplier=0.5, attention_multiplier=0.2)

@@ -34,6 +34,9 @@ def take_over(model: PreTrainedModel, name: str) -> Tensor | None:
     if kind in MASK_ALONE and not (kind == "falcon" and alibi):
         model.config._attn_implementation = NAME
         return SLOPES[kind](model) if kind in SLOPES else None
+    for module in model.modules():
+        if getattr(module, "attn_temperature_tuning", False) and not getattr(module, "use_rope", True):
+            tune_by_position(module)
     model.set_attn_implementation(NAME)
     if model.config._attn_implementation != NAME:  # models off the interface only log a warning
         raise PenstockError(
@@ -82,3 +85,23 @@ def attend_by_position(module: Any, slopes: Tensor) -> None:
         return module.out_proj(out.flatten(2)), weights
 
     module.forward = forward
+
+
+def tune_by_position(module: Any) -> None:
+    """Have an attention module of Llama 4 scale queries by position: it counts columns from what the cache says is its length.
+
+    Its layers without positions sharpen with the text (Nakanishi, arXiv 2501.19399). What puts the scale right is put into the
+    projection, since nothing else stands between it and the scores.
+    """
+
+    def scale(position: Tensor) -> Tensor:
+        return torch.log1p(torch.floor((position + 1.0) / module.floor_scale)) * module.attn_scale + 1.0
+
+    def put_right(projection: Any, inputs: Any, queries: Tensor) -> Tensor:
+        call = CURRENT.get()
+        if call is None:
+            return queries
+        column = torch.arange(queries.shape[1], device=queries.device)
+        return (queries * (scale(call.query) / scale(column))[..., None]).to(queries.dtype)
+
+    module.q_proj.register_forward_hook(put_right)
