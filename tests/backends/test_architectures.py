@@ -9,7 +9,7 @@ from tiny_shapes import VOCAB
 from transformers import PreTrainedTokenizerFast
 
 from penstock import PenstockError
-from penstock.backends.runtime.hf import load, text, wrapped
+from penstock.backends.runtime.hf import attention, load, takeover, text, wrapped
 from penstock.dsl.models import FolderModel
 from penstock.dsl.pipeline import Pipeline
 from penstock.face import check, compile
@@ -113,6 +113,16 @@ def test_what_cannot_be_driven_is_refused_with_the_reason(architecture):
     with pytest.raises(PenstockError, match=architecture.trait) as refusal:
         wrapped(architecture.model(), "org/odd-one")
     assert refusal.value.where == "org/odd-one" and refusal.value.fix
+
+
+@pytest.mark.parametrize("title", ["GPT-Neo", "Bloom"])
+def test_a_model_that_is_driven_in_the_wrong_way_is_found_out(title, monkeypatch):
+    """As if its type were believed to attend by positions, or its biases went by slot."""
+    architecture = next(a for a in ARCHITECTURES if a.title == title)
+    monkeypatch.setattr(attention, "corrections", lambda call, dtype: torch.zeros((), dtype=dtype))
+    monkeypatch.setattr(takeover, "MASK_ALONE", {"gpt_neo", "bloom"})
+    with pytest.raises(PenstockError, match="goes on otherwise than it reads a text"):
+        wrapped(architecture.model(), title)
 
 
 def test_the_page_shows_this_table():

@@ -83,6 +83,12 @@ def test_a_fault_in_the_states_is_seen(pair, fault, monkeypatch):
     assert error(pair) > FAR
 
 
+def test_states_that_are_not_gone_on_from_are_found_out_when_the_model_is_wrapped(monkeypatch):
+    monkeypatch.setattr(StateCache, "load", lambda cache, layers: None)
+    with pytest.raises(PenstockError, match="goes on otherwise than it reads a text"):
+        wrapped(KINDS["mamba2"].model(), "org/m")
+
+
 def test_rows_taken_and_joined_go_on_as_themselves(pair):
     model, twin = pair
     cache = model.new_cache(len(TEXTS), SLOTS)

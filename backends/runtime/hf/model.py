@@ -10,6 +10,7 @@ from penstock.backends.runtime.cache import SlotCache
 from penstock.backends.runtime.configuration import abilities
 from penstock.backends.runtime.hf.attention import Call
 from penstock.backends.runtime.hf.causal import CausalModel
+from penstock.backends.runtime.hf.exam import TREE, examine
 from penstock.backends.runtime.hf.layers import head_alone, layers_path, slice_layers
 from penstock.backends.runtime.hf.slots import ShapeProbe, SlotWriter
 from penstock.backends.runtime.hf.survey import is_recurrent, unfit
@@ -28,6 +29,7 @@ class HuggingFaceModel(CausalModel):
         self._parts: dict[tuple[int, int], PreTrainedModel] = {}
         self._head: PreTrainedModel | None = None
         self.capabilities = abilities(recurrent=False, windowed=self.kept.windowed, entangled=self.kept.entangled)
+        examine(self, TREE)
 
     def new_cache(self, rows: int, slots: int) -> SlotCache | MixedCache:
         """An empty cache of ``slots`` slots and one trash slot, of the model's dtype, on its device."""

@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 from penstock.backends.runtime.cache import SlotCache
 from penstock.backends.runtime.configuration import abilities
 from penstock.backends.runtime.hf.causal import CausalModel
+from penstock.backends.runtime.hf.exam import NEXT, examine
 from penstock.backends.runtime.hf.slots import SlotWriter
 from penstock.backends.runtime.hf.state_cache import StateCache
 from penstock.backends.runtime.hf.survey import kept_by
@@ -30,6 +31,7 @@ class RecurrentModel(CausalModel):
         self.capabilities = abilities(recurrent=True, windowed=self.kept.windowed, entangled=self.kept.entangled)
         if not self._goes_on_in_chunks():
             self.capabilities -= {"chunk"}
+        examine(self, NEXT)
 
     def new_cache(self, rows: int, slots: int) -> StateCache:
         """An empty cache of ``slots`` slots and one trash slot, of the model's dtype, on its device."""

@@ -22,7 +22,7 @@ from transformers.masking_utils import causal_mask_function
 from penstock.backends.runtime.configuration import is_entangled
 from penstock.backends.runtime.hf.attention import Call
 from penstock.backends.runtime.hf.slots import ShapeProbe
-from penstock.backends.runtime.hf.takeover import MASK_ALONE
+from penstock.backends.runtime.hf.takeover import own_attention
 from penstock.backends.runtime.mixed_cache import Plane, Shape
 from penstock.ir.errors import PenstockError
 
@@ -74,7 +74,7 @@ def survey(model: PreTrainedModel, name: str, run: Run) -> Survey:
         raise unfit(model, name, "keeps of a text what it does not put into the cache that it is given")
     if attending and not call.rules:
         raise unfit(model, name, "does not ask for a mask by name")
-    if len(call.attending or ()) < len(attending) and model.config.model_type not in MASK_ALONE:
+    if len(call.attending or ()) < len(attending) and not own_attention(model.config):
         raise unfit(model, name, "attends by another function than the one that it was given")
     return Survey(
         {(layer, kind): (shape[1], shape[3]) for layer, pair in seen.shapes.items() for kind, shape in enumerate(pair)},

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import Cache, PreTrainedModel
+from transformers import Cache, PreTrainedConfig, PreTrainedModel
 
 from penstock.backends.runtime.hf.attention import CURRENT, NAME, attend
 from penstock.ir.errors import PenstockError
@@ -30,8 +30,7 @@ def take_over(model: PreTrainedModel, name: str) -> Tensor | None:
     Raises PenstockError, with the reason, for models that can be driven in no way.
     """
     kind = model.config.model_type
-    alibi = bool(getattr(model.config, "alibi", False))
-    if kind in MASK_ALONE and not (kind == "falcon" and alibi):
+    if own_attention(model.config):
         model.config._attn_implementation = NAME
         return SLOPES[kind](model) if kind in SLOPES else None
     for module in model.modules():
@@ -45,6 +44,11 @@ def take_over(model: PreTrainedModel, name: str) -> Tensor | None:
             fix="use one that goes through transformers' AttentionInterface, such as Llama, Qwen, Mistral, Gemma",
         )
     return None
+
+
+def own_attention(config: PreTrainedConfig) -> bool:
+    """Whether a model computes attention itself, under the mask that it asks for by name."""
+    return config.model_type in MASK_ALONE and not getattr(config, "alibi", False)
 
 
 def slopes_of_bloom(model: PreTrainedModel) -> Tensor:
