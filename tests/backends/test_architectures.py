@@ -6,7 +6,8 @@ import pytest
 import torch
 from architectures import ARCHITECTURES
 from tiny_shapes import VOCAB
-from transformers import PreTrainedTokenizerFast
+from transformers import AttentionInterface, PreTrainedTokenizerFast
+from transformers.models.llama.modeling_llama import eager_attention_forward
 
 from penstock import PenstockError
 from penstock.backends.runtime.hf import attention, load, takeover, text, wrapped
@@ -123,6 +124,12 @@ def test_a_model_that_is_driven_in_the_wrong_way_is_found_out(title, monkeypatch
     monkeypatch.setattr(takeover, "MASK_ALONE", {"gpt_neo", "bloom"})
     with pytest.raises(PenstockError, match="goes on otherwise than it reads a text"):
         wrapped(architecture.model(), title)
+
+
+def test_a_model_that_attends_by_another_function_is_refused(monkeypatch):
+    monkeypatch.setitem(AttentionInterface._global_mapping, attention.NAME, eager_attention_forward)
+    with pytest.raises(PenstockError, match="attends by another function than the one that it was given"):
+        wrapped(ARCHITECTURES[0].model(), "org/deaf")
 
 
 def test_the_page_shows_this_table():

@@ -67,7 +67,8 @@ def survey(model: PreTrainedModel, name: str, run: Run) -> Survey:
     except PenstockError as error:
         raise unfit(model, name, f"cannot be driven: {error.what}") from error
     except Exception as error:  # whatever a model trips over that wants a cache of its own
-        raise unfit(model, name, f"cannot be driven: {type(error).__name__}: {str(error).splitlines()[0]}") from error
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise unfit(model, name, f"cannot be driven: {reason}") from error
     states = [layer for layer in layers if isinstance(layer, LinearAttentionCacheLayerMixin)]
     attending = [i for i, layer in enumerate(layers) if isinstance(layer, CacheLayerMixin)]
     if sorted(seen.shapes) != attending or not all(any(layer.has_previous_state.values()) for layer in states):
