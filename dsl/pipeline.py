@@ -180,6 +180,13 @@ class Pipeline(Declared):
                     )
         return {name: known for name, (_, known) in found.items()}
 
+    def _repr_svg_(self) -> str:
+        """How a notebook shows it."""
+        from penstock.dsl.drawn import pipeline_drawing  # pictures, where somebody looks
+        from penstock.ir.picture.svg import svg
+
+        return svg(pipeline_drawing(self))
+
     def __rshift__(self, other: "Stage | Pipeline") -> "Pipeline":
         """This, then the other; what both name must be the same."""
         if isinstance(other, Stage):

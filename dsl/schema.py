@@ -14,7 +14,7 @@ DIALECT = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
 
 def schema() -> dict[str, Any]:
     """What `load` accepts, as far as JSON Schema can say it: names, wiring and references are for `load`."""
-    classes = stage_classes()
+    classes = {kind: cls for kind, cls in stage_classes().items() if cls.data}
     models = (Pipeline, Wires, *classes.values())
     by_model, shared = models_json_schema([(model, "validation") for model in models])
     stages = [form(kind, by_model[cls, "validation"]) for kind, cls in classes.items()]

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +12,7 @@ from pydantic import ValidationError
 from penstock.dsl.located import LocatedList, LocatedMap
 from penstock.dsl.mistakes import mistake
 from penstock.dsl.models import FIX, FolderModel, parse
+from penstock.dsl.override import override
 from penstock.dsl.pipeline import Pipeline
 from penstock.dsl.read import MAX_BYTES, read, too_large
 from penstock.dsl.scalars import Writer
@@ -22,13 +24,14 @@ CHAIN = ("pipeline", "edges", "nodes")
 """Where the chain may stand, for a mistake of the whole."""
 
 
-def load(spec: str | Path) -> Pipeline:
-    """The pipeline of a spec file, or of a text of several lines. Raises PenstockError."""
+def load(spec: str | Path, overrides: Sequence[str] = ()) -> Pipeline:
+    """The pipeline of a spec file, or of a text of several lines, with single values replaced. Raises PenstockError."""
     if isinstance(spec, str) and ("\n" in spec or spec.lstrip().startswith("{")):
-        return pipeline_of(read(spec, TEXT), TEXT, None)
+        return pipeline_of(read(spec, TEXT), TEXT, None, overrides)
     path = Path(spec)
     written = read(text_of(path), str(path))
-    return pipeline_of(written, str(path), path.resolve().parent if path.is_file() else None)  # a pipe lies beside nothing
+    base = path.resolve().parent if path.is_file() else None  # a pipe lies beside nothing
+    return pipeline_of(written, str(path), base, overrides)
 
 
 def text_of(path: Path) -> str:
@@ -50,12 +53,13 @@ def text_of(path: Path) -> str:
     raise PenstockError(what, where=str(path), fix="name a YAML or JSON file")
 
 
-def pipeline_of(written: Any, name: str, base: Path | None) -> Pipeline:
+def pipeline_of(written: Any, name: str, base: Path | None, overrides: Sequence[str] = ()) -> Pipeline:
     """Located values of a spec as a pipeline whose names are all known."""
     if not isinstance(written, LocatedMap):
         raise PenstockError("a spec is a mapping", where=f"{name}:1:1", fix="begin with `penstock: 1`")
     check_version(written)
     one_prompt(written)
+    override(written, overrides)
     try:
         pipeline = Pipeline.model_validate(written)
         pipeline.lies_in(base)
@@ -101,6 +105,10 @@ def check_folders(pipeline: Pipeline, written: LocatedMap) -> None:
 
 def dump(pipeline: Pipeline, form: Literal["yaml", "json"] = "yaml") -> str:
     """The spec of a pipeline, with every field, so that a later default does not change it; `load` gives it back."""
+    for stage in pipeline.every_stage():
+        if not stage.data:
+            what = f"stage {stage.kind} holds Python objects, and a spec is data"
+            raise PenstockError(what, where=stage.source, fix="use stages that a spec can hold")
     spec = pipeline.model_dump(mode="json")
     if form == "json":
         return json.dumps(spec, indent=2) + "\n"

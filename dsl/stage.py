@@ -47,6 +47,8 @@ class Stage(Says, Declared):
     """``family.method``."""
     role: ClassVar[Role]
     effect: ClassVar[Effect]
+    data: ClassVar[bool] = True
+    """Whether a spec can hold it; one that is not data is for Python alone."""
     _source: str | None = PrivateAttr(default_factory=caller)
     _base: Path | None = PrivateAttr(None)
 
@@ -134,6 +136,9 @@ def by_kind(value: Any, info: ValidationInfo | None = None) -> Any:
     if cls is None:
         hint = nearest(kind, stage_classes()) or "`penstock stages` lists all"
         raise PydanticCustomError("unknown_stage", "there is no stage {kind}", {"kind": kind, "fix": hint, "key": kind})
+    if not cls.data:
+        context = {"kind": kind, "fix": "it holds Python objects; build the pipeline in Python", "key": kind}
+        raise PydanticCustomError("unknown_stage", "there is no stage {kind} that a spec can hold", context)
     try:
         stage: Stage = cls.model_validate({} if fields is None else fields)
     except ValidationError as error:

@@ -113,6 +113,12 @@ class Text(Protocol):
     mask: int | None
     """The id that stands for a token that is wanted, if there is one."""
 
-    def encode(self, text: str) -> list[int]: ...
+    def encode(self, text: str, *, special: bool = True) -> list[int]:
+        """Its ids; ``special``: with what goes around a prompt, such as a start token."""
+        ...
+
+    def dialogue(self, messages: Any) -> str:
+        """A dialogue, ``[{"role": ..., "content": ...}]``, as a prompt for the next turn. Raises PenstockError."""
+        ...
 
     def decode(self, ids: Sequence[int]) -> str: ...

@@ -16,8 +16,10 @@ from penstock.library.prompts.counterfactual import Counterfactual
 from penstock.library.search.astar import AStar
 from penstock.library.steer.ambedkar import Ambedkar
 from penstock.library.taps.commits import Commits
+from penstock.library.taps.logprobs import Logprobs
 from penstock.library.transforms.nucleus import TopK, TopP
 from penstock.library.transforms.penalty import Repetition
+from penstock.library.transforms.processors import LogitsProcessors
 from penstock.library.transforms.temperature import Temperature
 from penstock.library.unmaskers.confidence import Confidence
 from penstock.library.unmaskers.freedave import FreeDave, NestedDrafts
@@ -39,6 +41,8 @@ STAGES = (
     FreeDave,
     HiddenThought,
     LayerSkip,
+    LogitsProcessors,
+    Logprobs,
     ModelDenoiser,
     ModelDrafter,
     ModelVerifier,

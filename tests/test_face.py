@@ -36,7 +36,7 @@ def pipeline(*stages, **rest):
 def test_run_continues_every_prompt_to_its_limit():
     results = run(pipeline(Temperature(value=0.8)), ["1 2 3", "0"], max_new_tokens=12)
     assert [len(r.tokens) for r in results] == [12, 12] and {r.status for r in results} == {"length"}
-    assert all(r.target_forwards <= 12 for r in results)
+    assert all(r.stats.target_forwards <= 12 for r in results)
 
 
 @pytest.mark.parametrize("tail", [(), (Temperature(value=0),), (Temperature(value=0.7), TopP(p=0.9), Repetition())])
@@ -107,14 +107,14 @@ def test_nan_logits_are_an_error(temperature):
     compiled = compile(pipeline(Temperature(value=temperature)))
     compiled.decoder.models["t"].tables[:] = torch.nan
     with pytest.raises(PenstockError, match="the logits of row 0 are NaN"):
-        compiled.run(["1"])
+        compiled.generate(["1"])
 
 
 def test_a_prompt_beyond_the_context_is_refused():
     compiled = compile(pipeline())
     compiled.decoder.models["t"].context = 16
     with pytest.raises(PenstockError, match="prompt 1: its 9 tokens and 8 new ones exceed the 16"):
-        compiled.run(["1", "1 2 3 4 5 6 0 1 2"], max_new_tokens=8)
+        compiled.generate(["1", "1 2 3 4 5 6 0 1 2"], max_new_tokens=8)
 
 
 def test_an_empty_prompt_is_refused():
@@ -146,7 +146,7 @@ def test_a_drafter_that_answers_nan_is_an_error_not_a_law_of_its_own():
     compiled = compile(pipeline(Temperature(value=0.8)))
     compiled.decoder.models["draft:d"].tables[:] = torch.nan
     with pytest.raises(PenstockError, match="drafter.model.0: row 0 has nothing to draw from"):
-        compiled.run(["1"])
+        compiled.generate(["1"])
 
 
 @pytest.mark.parametrize("value", [-0.01, float("nan"), [0.5, -1.0]])
@@ -178,7 +178,7 @@ def test_what_rows_share_is_not_called_reproducible_by_key():
 def test_forwards_are_counted_by_what_asks_for_them():
     def counted(stages, limit=12, **rest):
         (found,) = run(Pipeline(models=MODELS | {"f": "table:7:5"}, stages=stages, **rest), ["1 2"], max_new_tokens=limit)
-        return found.steps, found.target_forwards, found.draft_forwards
+        return found.stats.steps, found.stats.target_forwards, found.stats.draft_forwards
 
     verifier = ModelVerifier(model="t")
     assert counted((verifier,)) == (12, 12, 0)
@@ -189,7 +189,7 @@ def test_forwards_are_counted_by_what_asks_for_them():
         assert counted((verifier, steering), views={"x": View(model="f")}) == (12, 12 * each, 0)
     thoughts = (HiddenThought(model="t", helper="f", marker=1),)
     (result,) = run(Pipeline(models={"t": "table:7:1:2", "f": "table:7:5"}, stages=thoughts), ["1 2"], max_new_tokens=40)
-    assert result.target_forwards == 40 + result.tokens[:-1].count(1) > 40  # the helper's, where a marker was emitted
+    assert result.stats.target_forwards == 40 + result.tokens[:-1].count(1) > 40  # the helper's, where a marker was emitted
     steps, target, draft = counted((LayerSkip(model="t", exit=1, length=2), verifier))
     # The prompt's first token by itself; then half of the layers token by token, and the other half at once.
     assert (target, draft) == (1 + steps * (3 + 1) / 2, 0)

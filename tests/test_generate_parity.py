@@ -28,11 +28,11 @@ def test_greedy_tokens_are_those_of_generate(pair, paths, record_property):
     drafter = ModelDrafter(model="d", length=3, paths=paths)
     stages = (drafter, ModelVerifier(model="t"), Temperature(value=0))
     compiled = compile(Pipeline(models={"t": str(target), "d": str(draft)}, stages=stages))
-    results = compiled.run(prompts, max_new_tokens=48)
+    results = compiled.generate(prompts, max_new_tokens=48)
     model = compiled.decoder.models["t"].model
     ties = sum(ties_before_first_difference(model, compiled.text.encode(r.prompt), r.tokens) for r in results)
     record_property("ties", ties)
-    assert sum(len(r.tokens) for r in results) > sum(r.target_forwards for r in results)
+    assert sum(len(r.tokens) for r in results) > sum(r.stats.target_forwards for r in results)
 
 
 def ties_before_first_difference(model, prompt: list[int], tokens: list[int]) -> int:

@@ -169,7 +169,7 @@ def test_a_call_that_is_wrong_is_one_message(call, message):
 
 
 def test_no_prompts_have_no_results():
-    assert penstock.compile(pipeline(*CHAIN)).run([]) == []
+    assert penstock.compile(pipeline(*CHAIN)).generate([]) == []
 
 
 def test_support_is_missed_in_proofs_by_stage_and_place(monkeypatch):

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor, fx
 
+from penstock.backends.eager.clock import IDLE, Tick
 from penstock.backends.eager.places import Kernel, Place, code
 from penstock.ir.op import Op
 from penstock.ir.region import Region
@@ -134,12 +135,16 @@ class Source:
             self.lines.append(f"del {', '.join(dead)}")
 
 
-def compiled(graph: fx.Graph, kernels: Kernels) -> Step:
-    """The graph as one Python function of its placeholders."""
+def compiled(graph: fx.Graph, kernels: Kernels, tick: Tick | None = None) -> Step:
+    """The graph as one Python function of its placeholders; ``tick`` is told whenever another stage's work begins."""
     source = Source(kernels)
     params = [n.name for n in graph.nodes if n.op == "placeholder"]
     last_use = {used: node for node in graph.nodes for used in node.all_input_nodes}
+    at = None
     for node in graph.nodes:
+        if tick is not None and (stage := stage_at(node, at)) != at:
+            source.lines.append(f"{source.bind(tick, 'tick')}({stage!r})")
+            at = stage
         if node.op != "placeholder":
             text = f"return {source.argument(node.args[0])}" if node.op == "output" else f"{node.name} = {source.call(node)}"
             source.lines.append(text)  # now, because an argument may need a line of its own before
@@ -150,3 +155,10 @@ def compiled(graph: fx.Graph, kernels: Kernels) -> Step:
     step: Step = source.names["step"]
     step.__doc__ = text
     return step
+
+
+def stage_at(node: fx.Node, before: str | None) -> str | None:
+    """Whose work a node is; what picks from a result goes with what made it."""
+    if node.op == "placeholder":
+        return None
+    return IDLE if node.op == "output" else node.meta.get("stage") or before or "step"

@@ -4,6 +4,7 @@ from typing import Any
 
 from torch import fx
 
+from penstock.backends.eager.clock import Tick
 from penstock.backends.eager.generate import Step, compiled
 from penstock.backends.eager.kernels import KERNELS, REGIONS
 from penstock.backends.eager.lazy import by_site
@@ -15,19 +16,19 @@ from penstock.passes.greedy_selection import greedy_selection
 from penstock.passes.same_ranking import same_ranking
 
 
-def lower(step: StepGraph) -> Step:
-    """``step(*handles) -> handles`` as one Python function; its text is its docstring."""
-    return by_bucket(step, lowered)
+def lower(step: StepGraph, tick: Tick | None = None) -> Step:
+    """``step(*handles) -> handles`` as one Python function, whose text is its docstring; ``tick`` is told of every stage."""
+    return by_bucket(step, lambda each: lowered(each, tick))
 
 
-def lowered(step: StepGraph) -> Step:
+def lowered(step: StepGraph, tick: Tick | None = None) -> Step:
     """The step of one bucket."""
     graph = copied(step.graph)
     greedy_selection(graph)
     same_ranking(graph)
     place_regions(graph)
     dead_code(graph)
-    return compiled(graph, KERNELS)
+    return compiled(graph, KERNELS, tick)
 
 
 def copied(graph: fx.Graph) -> fx.Graph:

@@ -17,7 +17,7 @@ class Digits:
     def __init__(self, vocab: int) -> None:
         self.vocab = vocab
 
-    def encode(self, text: str) -> list[int]:
+    def encode(self, text: str, *, special: bool = True) -> list[int]:
         words = text.split()
         wrong = next((word for word in words if not (word.isdecimal() and len(word) < LONG and int(word) < self.vocab)), None)
         if wrong is not None:
@@ -25,6 +25,9 @@ class Digits:
             fix = f"write token ids below {self.vocab}, as in `1 0 2`"
             raise PenstockError(f"{said} is no text of a table model", fix=fix)
         return [int(word) for word in words]
+
+    def dialogue(self, messages: object) -> str:
+        raise PenstockError("a table model has no chat template", fix="give token ids as a text")
 
     def decode(self, ids: Sequence[int]) -> str:
         return " ".join(map(str, ids))

@@ -1,7 +1,8 @@
 """The decode loop around a lowered step: start requests as rows, step until none is live, fork and take rows between."""
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -33,17 +34,22 @@ class Decoder:
         for i, r in enumerate(requests):
             length = r.limit if r.canvas is None else len(r.canvas)
             self._fits(f"prompt {i}", {name: len(r.prompts.get(name, ())) for name in self.models}, length)
-        state = new_state(self.graph.plan, requests, self.models, self._keys(requests), self.graph.nodes)
+        keys = [request.key for request in self.keyed(requests)]
+        state = new_state(self.graph.plan, requests, self.models, keys, self.graph.nodes)
         return state if self.graph.plan.kind == "canvas" else prefilled(state)
 
     def generate(self, state: State) -> State:
         """Step until no row is live; paused rows stay as they are."""
-        handles = [state[name] for name in self.graph.handles]
-        seq = self.graph.handles.index("seq")
-        with torch.inference_mode():
-            while RUNNING in handles[seq].status.tolist():  # type: ignore[attr-defined]
-                handles = list(self.step(*handles))
-        return dict(zip(self.graph.handles, handles, strict=True))
+        return deque(self.steps(state), maxlen=1).pop()
+
+    def steps(self, state: State) -> Iterator[State]:
+        """The state as it is, then after every step until no row is live; each is consumed by asking for the next."""
+        yield state
+        while RUNNING in state["seq"].status.tolist():  # type: ignore[attr-defined]
+            with torch.inference_mode():
+                handles = self.step(*(state[name] for name in self.graph.handles))
+            state = dict(zip(self.graph.handles, handles, strict=True))
+            yield state
 
     def decode(self, requests: Sequence[Request]) -> list[Decoded]:
         """Start, generate, read."""
@@ -78,14 +84,16 @@ class Decoder:
     def read(self, state: State) -> list[Decoded]:
         return read(state)
 
-    def _keys(self, requests: Sequence[Request]) -> list[int]:
+    def keyed(self, requests: Sequence[Request], seed: int | None = None) -> list[Request]:
+        """The requests with noise keys; equal ones are told apart by how many came before."""
         seen: Counter[tuple[int, ...]] = Counter()
-        keys, view = [], next(iter(self.models))
+        made, view = [], next(iter(self.models))
         for r in requests:
             text = (*r.prompts.get(view, ()), *(r.canvas or ()))
-            keys.append(request_key(self.seed, text, seen[text]) if r.key is None else r.key)
+            key = request_key(self.seed if seed is None else seed, text, seen[text]) if r.key is None else r.key
+            made.append(replace(r, key=key))
             seen[text] += 1
-        return keys
+        return made
 
     def _fits(self, what: str, lengths: Mapping[str, int], limit: int) -> None:
         """Raises PenstockError unless every view's model can hold its prompt and ``limit`` tokens more."""
@@ -105,6 +113,13 @@ def read(state: State) -> list[Decoded]:
     seq: Any = state["seq"]
     rows = zip(seq.tokens.tolist(), seq.length.tolist(), seq.status.tolist(), seq.steps.tolist(), strict=True)
     return [Decoded(tokens[:length], STATUS[status], steps) for tokens, length, status, steps in rows]
+
+
+def ended(state: State, row: int, length: int, status: int) -> None:
+    """End a row from outside, after some of its tokens; what it had beyond is forgotten."""
+    seq: Any = state["seq"]
+    seq.tokens[row, length:] = 0
+    seq.length[row], seq.status[row] = length, status
 
 
 def forwards(state: State) -> list[dict[str, float]]:

@@ -4,6 +4,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from penstock.decode.generation import Generation as Generation, Stats as Stats
+    from penstock.decode.runner import Runner as Runner
     from penstock.dsl.function import stage as stage
     from penstock.dsl.param import Param as Param, param as param
     from penstock.dsl.pipeline import Pipeline as Pipeline
@@ -18,12 +20,16 @@ if TYPE_CHECKING:
         load as load,
         promise as promise,
         run as run,
+        show as show,
     )
     from penstock.ir.errors import PenstockError as PenstockError
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Generation": "penstock.decode.generation",
+    "Stats": "penstock.decode.generation",
+    "Runner": "penstock.decode.runner",
     "stage": "penstock.dsl.function",
     "Param": "penstock.dsl.param",
     "param": "penstock.dsl.param",
@@ -38,6 +44,7 @@ _HOMES = {
     "load": "penstock.face",
     "promise": "penstock.face",
     "run": "penstock.face",
+    "show": "penstock.face",
     "PenstockError": "penstock.ir.errors",
 }
 """Where the public names live; imported when first used, so that `import penstock` and `penstock --help` stay light."""

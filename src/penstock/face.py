@@ -1,16 +1,26 @@
 """What people call: load, check, explain, compile, run, certify."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, Literal
 
 from penstock.backends.enumerate.certify import Certificate, certify as certified
-from penstock.compiled import Compiled, Result
+from penstock.decode.asked import Params
+from penstock.decode.dialogue import Prompt
+from penstock.decode.generation import Generation
+from penstock.decode.means import Backend, Dtype, Means
+from penstock.decode.runner import Runner
 from penstock.dsl import spec
+from penstock.dsl.drawn import pipeline_drawing
 from penstock.dsl.param import Param
 from penstock.dsl.pipeline import Pipeline
 from penstock.dsl.stage import Stage
 from penstock.ir.errors import PenstockError
-from penstock.ir.show import show
+from penstock.ir.picture.drawing import Drawing
+from penstock.ir.picture.mermaid import mermaid
+from penstock.ir.picture.step import step_drawing
+from penstock.ir.picture.svg import svg
+from penstock.ir.show import show as show_graph
 from penstock.passes.build import StepGraph
 from penstock.passes.order import elaborate
 from penstock.passes.plan import Plan
@@ -19,11 +29,16 @@ from penstock.traced import traced
 
 SMALL = 3
 """The vocabulary that pipelines are certified over."""
+FORMS: Mapping[str, Callable[[Drawing], str]] = {"text": str, "mermaid": mermaid, "svg": svg}
+"""Ways to write a picture down; text is the spec, or the graph's own lines."""
 
 
-def load(path: str | Path) -> Pipeline:
-    """The pipeline of a YAML or JSON spec. Raises PenstockError at its line and column."""
-    return spec.load(path)
+def load(path: str | Path, overrides: Sequence[str] = ()) -> Pipeline:
+    """The pipeline of a YAML or JSON spec, with single values replaced, each as ``stage.field=value``.
+
+    Raises PenstockError at its line and column.
+    """
+    return spec.load(path, overrides)
 
 
 def check(pipeline: Pipeline) -> StepGraph:
@@ -44,9 +59,20 @@ def explain(pipeline: Pipeline) -> str:
         f"reproducible: {reproducible(step)}",
         *step.plan.notes,
         "step",
-        show(step.graph),
+        show_graph(step.graph),
     ]
     return "\n".join(lines)
+
+
+def show(pipeline: Pipeline, *, stage: Literal["spec", "ir"] = "spec", form: Literal["text", "mermaid", "svg"] = "text") -> str:
+    """The pipeline as it was declared (spec), or its step as it was traced and typed (ir): as text, Mermaid or SVG."""
+    for what, value, known in (("stage", stage, ("spec", "ir")), ("form", form, FORMS)):
+        if value not in known:
+            raise PenstockError(f"there is no {what} {value!r} to show", fix=f"name one of {', '.join(known)}")
+    if form == "text":
+        return spec.dump(pipeline) if stage == "spec" else show_graph(check(pipeline).graph) + "\n"
+    drawing = pipeline_drawing(pipeline) if stage == "spec" else step_drawing(check(pipeline).graph)
+    return FORMS[form](drawing)
 
 
 def reproducible(step: StepGraph) -> str:
@@ -70,26 +96,40 @@ def promise(pipeline: Pipeline) -> str:
     return guarantee(check(pipeline).plan)
 
 
-def compile(pipeline: Pipeline) -> Compiled:
-    """Check, lower and bind a pipeline. Raises PenstockError for models that cannot be loaded or do not share a vocabulary."""
+def compile(
+    pipeline: Pipeline,
+    *,
+    backend: Backend = "auto",
+    device: str = "cpu",
+    dtype: Dtype = "auto",
+    timed: bool = False,
+    models: Mapping[str, Any] | None = None,
+) -> Runner:
+    """Check, lower and bind a pipeline; ``timed`` keeps time by stage.
+
+    ``models``: models of transformers that are here already, by the names the pipeline has for them.
+
+    Raises PenstockError for models that cannot be loaded or do not share a vocabulary, and for what this machine has not.
+    """
+    means = Means(backend, device, dtype)
     check(pipeline)
-    return Compiled(pipeline)
+    return Runner(pipeline, means, timed, models)
 
 
 def run(
     pipeline: Pipeline,
-    prompts: Sequence[str] | None = None,
+    prompts: Sequence[Prompt] | None = None,
     *,
     seed: int | None = None,
     max_new_tokens: int | None = None,
-    params: Mapping[str, float | Sequence[float]] | None = None,
-) -> list[Result]:
+    params: Params | None = None,
+) -> list[Generation]:
     """Continue prompts, by default the spec's own."""
-    compiled = compile(pipeline)
+    runner = compile(pipeline)
     chosen = pipeline.prompts if prompts is None else prompts
     if not chosen:
         raise PenstockError("no prompt", fix="give --prompt, or `prompts:` in the spec")
-    return compiled.run(chosen, seed=seed, max_new_tokens=max_new_tokens, params=params)
+    return runner.generate(chosen, seed=seed, max_new_tokens=max_new_tokens, params=params)
 
 
 def certify(pipeline: Pipeline) -> Certificate:

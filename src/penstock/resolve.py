@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from penstock.backends.runtime import configuration as configured
 from penstock.dsl.models import FolderModel, HubModel, ModelReference, TableModel, ZooModel
 from penstock.ir.errors import PenstockError
@@ -71,16 +73,24 @@ def place(reference: ModelReference) -> Path:
     return reference.folder
 
 
-def model(reference: ModelReference, text: Text) -> Model:
-    """The model itself, weights loaded, logits cut to the tokens that its tokenizer has."""
+def model(reference: ModelReference, text: Text, dtype: torch.dtype = torch.float32) -> Model:
+    """The model itself, weights loaded in ``dtype`` (tables are exact whatever it is), logits cut to its tokenizer's tokens."""
     if isinstance(reference, TableModel):
         from penstock.backends.runtime import table
 
         return table.TableModel(reference.vocab, reference.seed, reference.layers)  # type: ignore[return-value]
     from penstock.backends.runtime import hf
 
-    loaded: Any = hf.load(address(reference), vocab=text.vocab, mask=text.mask)
+    loaded: Any = hf.load(address(reference), vocab=text.vocab, mask=text.mask, dtype=dtype)
     return loaded  # type: ignore[no-any-return]
+
+
+def given(model: Any, name: str, text: Text) -> Model:
+    """A model of transformers that is here already, as `model` gives it."""
+    from penstock.backends.runtime import hf
+
+    driven: Any = hf.wrapped(model, name, text.vocab, text.mask)
+    return driven  # type: ignore[no-any-return]
 
 
 def text(reference: ModelReference) -> Text:

@@ -46,11 +46,11 @@ def test_request_parameters_are_each_rows_own():
     )
     compiled = compile(pipeline)
     prompts = ["1 2", "3", "4 4"]
-    mixed = compiled.run(prompts, max_new_tokens=20, params={"temperature": [0.0, 0.7, 2.0]})
+    mixed = compiled.generate(prompts, max_new_tokens=20, params={"temperature": [0.0, 0.7, 2.0]})
     for i, value in enumerate((0.0, 0.7, 2.0)):
-        assert mixed[i] == compiled.run([prompts[i]], max_new_tokens=20, params={"temperature": value})[0]
+        assert mixed[i] == compiled.generate([prompts[i]], max_new_tokens=20, params={"temperature": value})[0]
     fixed = Pipeline(models=MODELS, stages=(ModelDrafter(model="d"), ModelVerifier(model="t"), Temperature(value=0)))
-    assert mixed[0].tokens == compile(fixed).run(["1 2"], max_new_tokens=20)[0].tokens
+    assert mixed[0].tokens == compile(fixed).generate(["1 2"], max_new_tokens=20)[0].tokens
 
 
 def test_the_callers_key_decides_the_noise_wherever_the_row_stands():

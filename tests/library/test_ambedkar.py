@@ -201,7 +201,7 @@ def test_a_spec_reads_its_counterfactual_view():
     pipeline = Pipeline(models=models, views={"swapped": {"model": "v", "prompt": swap}}, stages=stages)
     certificate = certify(pipeline)
     assert certificate.holds, certificate.report()
-    rows = [row.tokens for row in compile(pipeline).run(["0 1", "5 2"], max_new_tokens=12)]
+    rows = [row.tokens for row in compile(pipeline).generate(["0 1", "5 2"], max_new_tokens=12)]
     tables = {name: TableModel(7, seed) for name, seed in (("t", 1), ("v", 2))}
     fields = dict(alpha=30.0, k=5, after=True)
     assert rows == [Method(tables["t"], tables["v"], x, o, **fields).best(12) for x, o in (([0, 1], [0, 5]), ([5, 2], [1, 2]))]

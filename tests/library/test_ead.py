@@ -195,7 +195,7 @@ def test_a_spec_runs_and_is_certified_and_a_model_cannot_switch_to_itself():
     models = {"s": "table:7:1", "l": "table:7:2", "d": "table:7:3"}
     pipeline = Pipeline(models=models, stages=(ModelDrafter(model="d"), EntropyAdaptive(models=MODELS, tau=1.8, d_min=2)))
     assert certify(pipeline).holds
-    assert [len(row.tokens) for row in compile(pipeline).run(["1 2", "3"], max_new_tokens=9)] == [9, 9]
+    assert [len(row.tokens) for row in compile(pipeline).generate(["1 2", "3"], max_new_tokens=9)] == [9, 9]
     with pytest.raises(PenstockError, match="stage gate.ead, field models: a model cannot take turns with itself"):
         EntropyAdaptive(models=("s", "s"))
 

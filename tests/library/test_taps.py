@@ -15,15 +15,15 @@ MODELS = {"t": "table:7:1:2", "d": "table:7:2"}
 def test_a_tap_counts_what_steps_commit_and_changes_no_token():
     tapped, plain = (compile(Pipeline(models=MODELS, stages=(*STAGES, *tap))) for tap in ((Commits(most=3),), ()))
     prompts = ["1 2", "0", "5 5 5"]
-    for result, bare in zip(tapped.run(prompts), plain.run(prompts), strict=True):
-        assert (result.tokens, result.steps, bare.taps) == (bare.tokens, bare.steps, {})
+    for result, bare in zip(tapped.generate(prompts), plain.generate(prompts), strict=True):
+        assert (result.tokens, result.stats.steps, bare.taps) == (bare.tokens, bare.stats.steps, {})
         counts = result.taps["tap.commits"]
-        assert sum(counts) == result.steps and len(counts) == 3
+        assert sum(counts) == result.stats.steps and len(counts) == 3
         assert counts[0] + 2 * counts[1] + 3 * counts[2] <= len(result.tokens) <= counts[0] + 2 * counts[1] + 4 * counts[2]
 
 
 def test_a_count_is_the_steps_own():
-    (result,) = compile(Pipeline(models={"t": "table:7:1"}, stages=(ModelVerifier(model="t"), Commits(most=2)))).run(["1"])
+    (result,) = compile(Pipeline(models={"t": "table:7:1"}, stages=(ModelVerifier(model="t"), Commits(most=2)))).generate(["1"])
     assert result.taps == {"tap.commits": [64, 0]}
 
 

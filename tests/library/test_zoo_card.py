@@ -66,7 +66,7 @@ def test_the_page_shows_figures_and_leaves_out_what_was_not_measured(full_zoo):
     text = card.page({**entries, "target": replace(entries["target"], figures=told)})
     assert "| bits per byte | arithmetic | record |\n| --- | --- | --- |\n| `target` | 0.250 | 0.125 |" in text
     assert "| greedy agreement | prose |\n| --- | --- |\n| `target` | 50.0% |" in text
-    assert "| `zoo:reward` | says after each step" in text and "language, from drafter-small | judged |" in text
+    assert "| `zoo:reward` | says after each step" in text and "judging, from drafter-small | judged |" in text
 
 
 def test_models_share_a_table_where_the_same_was_measured(full_zoo):

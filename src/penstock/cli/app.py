@@ -2,15 +2,24 @@
 
 import io
 import sys
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
+from penstock.cli.pointed import pointed
 from penstock.ir.errors import PenstockError
 
-MISTAKE = 2
+MISTAKE, INTERRUPTED = 2, 130
+
+Spec = Annotated[Path, typer.Argument(metavar="SPEC", help="A pipeline, as YAML or JSON.", show_default=False)]
+Override = Annotated[
+    list[str] | None,
+    typer.Option("-o", "--override", metavar="STAGE.FIELD=VALUE", help="Instead of the spec's value; may be repeated."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 class Commands(TyperGroup):
@@ -20,7 +29,7 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except PenstockError as error:
-            typer.echo(f"error: {error}", err=True)
+            typer.echo(f"error: {pointed(error)}", err=True)
             raise typer.Exit(MISTAKE) from None
 
 

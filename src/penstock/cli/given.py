@@ -1,8 +1,7 @@
-"""What is given on the command line, read: prompts and request parameters."""
+"""What is given on the command line, read: a prompt, request parameters."""
 
 import math
 import re
-from pathlib import Path
 
 from penstock.ir.errors import PenstockError
 
@@ -30,16 +29,3 @@ def typed(prompt: str) -> str:
     except UnicodeEncodeError:
         raise PenstockError(f"--prompt {prompt!r}: not UTF-8 text", fix="give a file of UTF-8 text with --prompts") from None
     return prompt
-
-
-def lines_of(path: Path) -> list[str]:
-    """The prompts of a file: its lines that are not blank."""
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise PenstockError(f"the prompts cannot be read: {reason}", where=str(path)) from None
-    lines = [line for line in re.split(r"\r?\n", text) if line.strip()]
-    if not lines:
-        raise PenstockError("there is no prompt", where=str(path), fix="write one a line, or leave --prompts out")
-    return lines

@@ -11,13 +11,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from penstock.cli.app import console
+from penstock.cli.app import INTERRUPTED, console
 
 if TYPE_CHECKING:
     from penstock.library.zoo.train.loop import Training
 
 app = typer.Typer(name="zoo", rich_markup_mode=None)
-INTERRUPTED = 130
 MAX_SEED = 2**31 - 1
 """A run has a million seeds of its own after this one, which must fit an integer too."""
 

@@ -1,0 +1,138 @@
+"""Writes the pages that are derived from the code: ``python docs/generate.py``. A test holds that they are up to date."""
+
+import json
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import click
+import typer
+
+from penstock.cli.commands import app
+from penstock.dsl.catalogue import Entry, catalogue, fields_of
+from penstock.dsl.pipeline import Generate, Pipeline, View
+
+HERE = Path(__file__).parent
+FAMILIES = {
+    "drafter": "Drafters",
+    "verifier": "Verifiers",
+    "acceptor": "Acceptors",
+    "transform": "Transforms",
+    "steer": "Steering",
+    "constraint": "Constraints",
+    "gate": "Gates",
+    "control": "Control",
+    "denoiser": "Denoisers",
+    "unmasker": "Unmaskers",
+    "prompt": "Prompts",
+    "search": "Search",
+    "tap": "Taps",
+}
+EXITS = """\
+Exit codes: 0, all went well; 1, a claim does not hold, or lines were left out; 2, a mistake in what was asked, told in one message
+with its place and the way out; 130, stopped by Ctrl-C."""
+GENERATED = "<!-- Written by docs/generate.py; edit the code instead. -->\n"
+
+
+def stages_page() -> str:
+    """The catalogue, family by family."""
+    entries = sorted(catalogue(), key=lambda entry: ([*FAMILIES].index(family(entry)), entry.stage))
+    lines = [GENERATED, "# Stages", "", "Every stage of the library. `penstock stages --json` gives the same as data.", ""]
+    for name, group in groupby(entries, key=family):
+        lines += [f"## {FAMILIES[name]}", ""]
+        for each in group:
+            lines += list(stage_section(each))
+    return "\n".join(lines)
+
+
+def family(entry: Entry) -> str:
+    return entry.stage.partition(".")[0]
+
+
+def stage_section(entry: Entry) -> Iterator[str]:
+    """One stage: what it means, what it promises, its options."""
+    yield from (f"### {entry.stage}", "", entry.meaning, "")
+    if entry.details:
+        yield from (entry.details, "")
+    papers = ", ".join(f"[arXiv {each}](https://arxiv.org/abs/{each})" for each in entry.papers)
+    yield f"*{entry.role}, {entry.effect}*{'; ' + papers if papers else ''}" + ("" if entry.spec else "; for Python alone")
+    yield ""
+    if entry.fields:
+        yield from table(("field", "type", "default", "meaning"), [field_row(each) for each in entry.fields])
+        yield ""
+
+
+def field_row(field: Any) -> tuple[str, str, str, str]:
+    default = "required" if field.required else f"`{json.dumps(field.default)}`"
+    meaning = field.meaning + (" A request may set it." if field.request else "")
+    return f"`{field.name}`", field.type, default, meaning.strip()
+
+
+def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> Iterator[str]:
+    """A table in Markdown."""
+    for row in (head, tuple("---" for _ in head), *rows):
+        yield "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in row) + " |"
+
+
+def spec_page() -> str:
+    """What stands at the top of a spec."""
+    lines = [GENERATED, (HERE / "spec.head.md").read_text(encoding="utf-8").rstrip(), ""]
+    for title, model in (("The top", Pipeline), ("`generate`", Generate), ("A view", View)):
+        rows = [field_row(each) for each in fields_of(model)]  # type: ignore[arg-type]
+        lines += [f"## {title}", "", *table(("field", "type", "default", "meaning"), rows), ""]
+    return "\n".join(lines)
+
+
+def cli_page() -> str:
+    """Every command with its options."""
+    lines = [GENERATED, "# Command line", "", EXITS, ""]
+    for name, command in commands(typer.main.get_command(app), "penstock"):
+        lines += list(command_section(name, command))
+    return "\n".join(lines)
+
+
+def commands(command: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """All commands below a group."""
+    for each, inner in getattr(command, "commands", {}).items():
+        yield f"{name} {each}", inner
+        yield from commands(inner, f"{name} {each}")
+
+
+def command_section(name: str, command: Any) -> Iterator[str]:
+    """One command."""
+    context = click.Context(command, info_name=name)
+    usage = " ".join(command.collect_usage_pieces(context))
+    yield from (f"## {name}", "", f"`{name} {usage}`", "", *help_lines(command.help or ""), "")
+    rows = [option_row(each) for each in command.params if each.param_type_name == "option" and "--help" not in each.opts]
+    if rows:
+        yield from table(("option", "default", "meaning"), rows)
+        yield ""
+
+
+def help_lines(text: str) -> Iterator[str]:
+    """Help text; what is marked as it stands becomes a block of commands."""
+    for part in text.split("\n\n"):
+        if part.strip().startswith("\b"):
+            yield from ("```", *(line.strip() for line in part.strip().splitlines()[1:]), "```")
+        else:
+            yield from (" ".join(part.split()), "")
+
+
+def option_row(option: Any) -> tuple[str, str, str]:
+    names = ", ".join(f"`{each}`" for each in option.opts)
+    default = "" if option.default in (None, False, [], ()) else f"`{option.default}`"
+    return names, default, option.help or ""
+
+
+PAGES = {"stages.md": stages_page, "spec.md": spec_page, "cli.md": cli_page}
+
+
+def main() -> None:
+    """Write all pages."""
+    for name, page in PAGES.items():
+        (HERE / name).write_text(page().rstrip() + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

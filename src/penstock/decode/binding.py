@@ -1,0 +1,72 @@
+"""A pipeline bound to its models: what loads once and decodes many times."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from penstock import resolve
+from penstock.backends.eager.clock import Clock
+from penstock.backends.eager.lower import lower
+from penstock.backends.runtime.runner import Decoder
+from penstock.decode.means import Means
+from penstock.dsl.pipeline import Pipeline
+from penstock.ir.errors import PenstockError
+from penstock.ir.host import Model, Text
+from penstock.passes.buckets import by_bucket
+from penstock.passes.build import StepGraph
+from penstock.passes.order import elaborate
+from penstock.testing import interpreted, views_of
+from penstock.traced import traced
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The models of a pipeline and their tokenizers, by model name; ``text`` is the target's."""
+
+    models: dict[str, Model]
+    texts: dict[str, Text]
+    text: Text
+
+    @classmethod
+    def of(cls, pipeline: Pipeline, means: Means, given: Mapping[str, Any] | None = None) -> "Loaded":
+        """Load what the pipeline names, but for the models of transformers that are ``given`` by name.
+
+        Raises PenstockError for what cannot be loaded, for names that there are not, and for different vocabularies.
+        """
+        references = pipeline.all_models()
+        texts = {name: resolve.text(references[name]) for name in dict.fromkeys(views_of(pipeline.stages).values())}
+        resolve.one_vocabulary(texts)
+        target = next(iter(elaborate(pipeline.stages).scorers[-1].stage.views().values()))
+        other = [name for name in given or {} if name not in texts]
+        if other:
+            raise PenstockError(f"no stage decodes with a model {other[0]!r}", fix=f"the models are {', '.join(texts)}")
+        here, dtype = given or {}, getattr(torch, means.computed_in)
+        models = {
+            name: resolve.given(here[name], name, text) if name in here else resolve.model(references[name], text, dtype)
+            for name, text in texts.items()
+        }
+        return cls(models, texts, texts[target])
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A lowered step with the models of its views, and the clock that it tells about its stages."""
+
+    step: StepGraph
+    decoder: Decoder
+    clock: Clock
+
+    @classmethod
+    def of(
+        cls, pipeline: Pipeline, loaded: Loaded, means: Means, timed: bool, eos: tuple[int, ...] | None = None
+    ) -> "Bound":
+        """Trace and lower the pipeline for these models; ``eos``: what ends a text, if not what the target's tokenizer says."""
+        step = traced(pipeline, tuple(sorted(loaded.text.eos)) if eos is None else eos, loaded.models)
+        views, clock = views_of(pipeline.stages), Clock()
+        first = next(iter(elaborate(pipeline.stages).scorers[-1].stage.views()))
+        named = [handle.removeprefix("view:") for handle in step.handles if handle.startswith("view:")]
+        models = {view: loaded.models[views[view]] for view in sorted(named, key=lambda view: view != first)}
+        run: Any = by_bucket(step, interpreted) if means.backend == "interpret" else lower(step, clock if timed else None)
+        return cls(step, Decoder(step, models, run, pipeline.generate.seed), clock)

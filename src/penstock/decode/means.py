@@ -1,0 +1,36 @@
+"""What a pipeline is run with; imports nothing heavy, since the command line reads it before it knows what is asked."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from penstock.ir.errors import PenstockError
+
+Backend = Literal["auto", "eager", "interpret"]
+Dtype = Literal["auto", "float32", "bfloat16", "float16", "float64"]
+BACKENDS: tuple[str, ...] = get_args(Backend)
+DTYPES: tuple[str, ...] = get_args(Dtype)
+BATCH = 8
+"""Prompts that are decoded together where nothing else is said."""
+
+
+@dataclass(frozen=True)
+class Means:
+    """What a pipeline is run with."""
+
+    backend: Backend = "auto"
+    """``auto`` is eager; interpret runs every op by its meaning, slowly, for comparison."""
+    device: str = "cpu"
+    dtype: Dtype = "auto"
+    """What models compute in; ``auto`` is float32."""
+
+    def __post_init__(self) -> None:
+        for what, value, known in (("backend", self.backend, BACKENDS), ("dtype", self.dtype, DTYPES)):
+            if value not in known:
+                raise PenstockError(f"there is no {what} {value!r}", fix=f"name one of {', '.join(known)}")
+        if self.device != "cpu":
+            raise PenstockError(f"device {self.device!r}: the eager backend decodes on the CPU", fix="leave device out")
+
+    @property
+    def computed_in(self) -> str:
+        """The type of models' numbers."""
+        return "float32" if self.dtype == "auto" else self.dtype

@@ -1,0 +1,99 @@
+"""The runner: log probabilities, time by stage, streams, dialogues, batches."""
+
+import pytest
+import torch
+
+import penstock
+from penstock.backends.runtime.table import TableModel
+from penstock.decode.streamed import told
+from penstock.dsl.pipeline import Pipeline
+from penstock.ir.errors import PenstockError
+from penstock.library import ModelDrafter, ModelVerifier, Temperature, TopK
+
+MODELS = {"t": "table:7:1", "d": "table:7:2"}
+STAGES = (ModelDrafter(model="d", length=3), ModelVerifier(model="t"), Temperature(value=0.7), TopK(k=4))
+PROMPTS = ["1 2", "6", "3 3 1"]
+
+
+def compiled(**how):
+    return penstock.compile(Pipeline(models=MODELS, stages=STAGES), **how)
+
+
+@pytest.mark.parametrize("backend", ["eager", "interpret"])
+def test_logprobs_are_of_the_model_or_of_what_was_selected_from(backend):
+    model, runner = TableModel(7, 1), compiled(backend=backend)
+    for of in ("raw", "composed"):
+        for result in runner.generate(PROMPTS, max_new_tokens=14, logprobs=of):
+            text = [int(each) for each in result.prompt.split()] + result.tokens
+            assert len(result.logprobs) == 14
+            for place, found in enumerate(result.logprobs, len(text) - 14):
+                logits = model.from_scratch(model.embed(torch.tensor(text[:place])))[-1]
+                if of == "composed":
+                    logits = logits / 0.7
+                    logits = logits.masked_fill(logits < logits.topk(4).values[-1], -torch.inf)
+                assert found == pytest.approx(float(logits.log_softmax(-1)[text[place]]), abs=1e-5)
+
+
+def test_logprobs_change_no_token():
+    runner = compiled()
+    plain = [result.tokens for result in runner.generate(PROMPTS, max_new_tokens=14)]
+    assert [result.tokens for result in runner.generate(PROMPTS, max_new_tokens=14, logprobs="raw")] == plain
+    assert all(result.logprobs is None for result in runner.generate(PROMPTS, max_new_tokens=2))
+
+
+def test_time_is_told_by_stage_and_changes_no_token():
+    timed, plain = compiled(timed=True), compiled()
+    told_, bare = timed.generate(PROMPTS, max_new_tokens=9), plain.generate(PROMPTS, max_new_tokens=9)
+    assert [r.tokens for r in told_] == [r.tokens for r in bare]
+    for result in told_:
+        assert {"drafter.model.0", "verifier.model.0", "transform.temperature.0", "accept"} <= set(result.stats.stages)
+        assert 0 < sum(result.stats.stages.values()) <= result.stats.seconds
+    assert all(result.stats.stages == {} and result.stats.seconds > 0 for result in bare)
+
+
+def test_batches_change_no_token():
+    runner = compiled()
+    whole = [r.tokens for r in runner.generate([*PROMPTS, *PROMPTS], max_new_tokens=9)]
+    assert [r.tokens for r in runner.generate([*PROMPTS, *PROMPTS], max_new_tokens=9, batch=4)] == whole
+    assert [r.tokens for r in runner.each([*PROMPTS, *PROMPTS], max_new_tokens=9, batch=4, skip=3)] == whole[3:]
+    assert whole[:3] != whole[3:]  # an equal prompt is another request
+
+
+def test_a_stream_is_the_text_in_pieces():
+    runner = compiled()
+    pieces = list(runner.stream("1 2", max_new_tokens=20, seed=5))
+    [result] = runner.generate(["1 2"], max_new_tokens=20, seed=5)
+    assert "".join(pieces) == result.text and len(pieces) > 3
+
+
+def test_what_is_told_is_never_taken_back():
+    accent, smile = "caf\u00e9", "\U0001f600"
+    held = "\N{REPLACEMENT CHARACTER}"
+    assert list(told(["", "caf", "caf" + held, accent, accent, accent + held * 3, accent + smile])) == ["caf", "\u00e9", smile]
+    assert list(told(["a", "a" + held])) == ["a", held]  # the text ends in half a character
+    assert list(told(["ab", "xbc"])) == ["ab"]
+    assert list(told([])) == []
+
+
+def test_a_dialogue_is_written_as_the_chat_template_says():
+    pipeline = Pipeline(models={"t": "zoo:drafter-tiny"}, stages=(ModelVerifier(model="t"), Temperature(value=0)))
+    runner = penstock.compile(pipeline)
+    turns = [{"role": "system", "content": "Answer at once."}, {"role": "user", "content": "Count."}]
+    [spoken, written] = runner.generate([turns, "<|system|>Answer at once.<|user|>Count.<|assistant|>"], max_new_tokens=8)
+    assert spoken.tokens == written.tokens and spoken.prompt == turns
+
+
+@pytest.mark.parametrize(
+    "ask, message",
+    [
+        (lambda: compiled(backend="fast"), "there is no backend 'fast'\n  fix: name one of auto, eager, interpret"),
+        (lambda: compiled(dtype="int8"), "there is no dtype 'int8'"),
+        (lambda: compiled(device="cuda"), "device 'cuda': the eager backend decodes on the CPU"),
+        (lambda: compiled().generate([[{"role": "user", "content": "1"}]]), "a table model has no chat template"),
+        (lambda: compiled().generate([[{"role": "user"}]]), "prompt 0 is a list, not a text"),
+    ],
+)
+def test_what_cannot_be_asked_is_one_message(ask, message):
+    with pytest.raises(PenstockError) as caught:
+        ask()
+    assert message in str(caught.value)
