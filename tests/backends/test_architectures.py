@@ -56,11 +56,12 @@ class Case:
         """Each row's tokens, compared up to its first tie, and how many forwards of the target they took."""
         stages = (*drafter, ModelVerifier(model="t"), Temperature(value=0))
         models = self.models if drafter else {"t": self.models["t"]}
-        results = compile(Pipeline(models=models, stages=stages)).run([said(prompt) for prompt in PROMPTS], max_new_tokens=NEW)
+        runner = compile(Pipeline(models=models, stages=stages))
+        results = runner.generate([said(prompt) for prompt in PROMPTS], max_new_tokens=NEW)
         for result, (tokens, margins) in zip(results, self.right, strict=True):
             sure = next((i for i, margin in enumerate(margins) if margin <= TIE), NEW)
             assert result.tokens[:sure] == tokens[:sure] and sure >= NEW // 2
-        return [result.target_forwards for result in results]
+        return [result.stats.target_forwards for result in results]
 
 
 def said(tokens):
