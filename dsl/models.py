@@ -1,7 +1,7 @@
 """Model references: where a model comes from, parsed; equal references are one model.
 
-``hf:org/name`` is a repository of the Hugging Face hub, ``zoo:name`` a model of this repository,
-``table:vocab:seed[:layers]`` an exact toy, and anything with a slash or a leading dot a local folder.
+``hf:org/name`` is a repository of the Hugging Face hub, ``hf:org/name@revision`` a branch, tag or commit of it, ``zoo:name`` a
+model of this repository, ``table:vocab:seed[:layers]`` an exact toy, and anything with a slash or a leading dot a local folder.
 """
 
 import re
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from penstock.ir.errors import PenstockError
 
-FIX = "write hf:organisation/name, zoo:name, table:vocabulary:seed, or a folder such as ./name"
+FIX = "write hf:organisation/name, hf:organisation/name@revision, zoo:name, table:vocabulary:seed, or a folder such as ./name"
 WORD = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 MAX_TABLE, MAX_LAYERS = 256, 8
 
@@ -21,9 +21,11 @@ class HubModel:
     """A repository of the Hugging Face hub."""
 
     repository: str
+    revision: str | None = None
+    """A branch, a tag or a commit; the default branch if none."""
 
     def __str__(self) -> str:
-        return f"hf:{self.repository}"
+        return f"hf:{self.repository}" + (f"@{self.revision}" if self.revision else "")
 
 
 @dataclass(frozen=True)
@@ -86,9 +88,11 @@ def is_reference(text: str) -> bool:
 
 
 def hub(reference: str, rest: str) -> HubModel:
-    if not re.fullmatch(f"{WORD}/{WORD}", rest):
-        raise PenstockError(f"model reference {reference!r}: not of the form hf:organisation/name", fix=FIX)
-    return HubModel(rest)
+    found = re.fullmatch(f"({WORD}/{WORD})(?:@({WORD}(?:/{WORD})*))?", rest)
+    if not found:
+        what = f"model reference {reference!r}: not of the form hf:organisation/name or hf:organisation/name@revision"
+        raise PenstockError(what, fix=FIX)
+    return HubModel(*found.groups())
 
 
 def zoo(reference: str, rest: str) -> ZooModel:

@@ -18,3 +18,17 @@ def check_capabilities(plan: Plan, views: Mapping[str, StandIn]) -> None:
                     f" needs a model with {', '.join(missing)}, and {views[view].name} has none of it",
                     fix="use another model, or another stage",
                 )
+    check_nodes(plan, views)
+
+
+def check_nodes(plan: Plan, views: Mapping[str, StandIn]) -> None:
+    """What a step feeds beyond the text it takes back, which a model without trees (one with recurrent layers) cannot."""
+    makers = [p for p in plan.stages if p.stage.room or p.stage.room_a_site]
+    if plan.kind == "frontier":
+        makers = list(plan.scorers)
+    for view in views.values() if makers else ():
+        if "tree" not in view.capabilities:
+            raise makers[0].wrong(
+                f" has {view.name} read tokens that may be taken back, and it cannot take anything back",
+                fix="let this model decode without drafts, or use one with attention in every layer",
+            )

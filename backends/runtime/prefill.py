@@ -11,7 +11,12 @@ CHUNK = 128
 
 
 def prefill(view: View, seq: Sequence, chunk: int = CHUNK) -> None:
-    """Feed the text up to the root, chunk by chunk, until at most ``chunk`` tokens are due."""
+    """Feed the text up to the root, chunk by chunk, until at most ``chunk`` tokens are due.
+
+    A model that reads chunks otherwise than a whole text gets the text whole, with the first step.
+    """
+    if "chunk" not in view.model.capabilities:
+        return
     with torch.inference_mode():
         while bool((due := seq.live & (view.length(seq) - view.cached > chunk)).any()):
             feed_up_to(view, seq, view.cached + chunk, due)

@@ -39,7 +39,6 @@ class ModelVerifier(Stage):
     kind: ClassVar[str] = "verifier.model"
     role: ClassVar[Role] = "scorer"
     effect: ClassVar[Effect] = "steers"
-    needs: ClassVar[frozenset[str]] = frozenset({"tree"})
 
     model: ModelName
     rule: RuleName = "auto"

@@ -29,7 +29,6 @@ class SwitchedVerifier(Stage):
     kind: ClassVar[str] = "verifier.switched"
     role: ClassVar[Role] = "scorer"
     effect: ClassVar[Effect] = "steers"
-    needs: ClassVar[frozenset[str]] = frozenset({"tree"})
 
     models: Annotated[tuple[ModelName, ...], Field(min_length=2)]
     """The targets, in the order in which the gate counts them; one vocabulary."""

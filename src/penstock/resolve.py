@@ -6,14 +6,13 @@ from typing import Any
 
 import torch
 
+from penstock.backends.runtime import configuration as configured
 from penstock.dsl.models import FolderModel, HubModel, ModelReference, TableModel, ZooModel
 from penstock.ir.errors import PenstockError
 from penstock.ir.host import Model, Text
 from penstock.ir.standin import StandIn
 from penstock.library import zoo
 
-SIZES = (("vocab_size",), ("hidden_size", "n_embd", "d_model"), ("num_hidden_layers", "n_layer", "n_layers"))
-"""What configurations call the sizes of a model."""
 UNKNOWN, MANY = 0, 128
 """Width and layers of a model of which nothing is known: no vector and no early exit is refused before it is."""
 CAUSAL = frozenset({"tree", "chunk", "embeds", "layers", "hidden", "kv_read"})
@@ -25,19 +24,16 @@ def facts(reference: ModelReference) -> StandIn | None:
         return StandIn(str(reference), reference.vocab, reference.vocab, reference.layers, CAUSAL | {"bidirectional"})
     if isinstance(reference, HubModel):
         return None
-    config = configuration(reference)
-    sizes = [next((config[name] for name in names if name in config), None) for names in SIZES]
-    if not all(type(size) is int and size > 0 for size in sizes):
+    config = configured.of_text(configuration(reference))
+    sizes = configured.sizes(config)
+    if None in sizes.values():
         raise PenstockError(
-            f"config.json does not say {', '.join(names[0] for names in SIZES)}",
-            where=str(reference),
-            fix="name a causal language model",
+            f"config.json does not say {', '.join(sizes)}", where=str(reference), fix="name a causal language model"
         )
-    logits, width, layers = sizes
+    logits, width, layers = sizes.values()
     tokens, mask = vocabulary_in(zoo.tokenizer_path() if isinstance(reference, ZooModel) else place(reference))
-    windowed = config.get("sliding_window") is not None or "sliding_attention" in (config.get("layer_types") or ())
-    able = CAUSAL if windowed else CAUSAL | {"bidirectional"}
-    return StandIn(str(reference), min(logits, tokens or logits), width, layers, able, mask)  # type: ignore[type-var]
+    able = configured.abilities_in(config)
+    return StandIn(str(reference), min(logits, tokens or logits), width, layers, able, mask)  # type: ignore[type-var, arg-type]
 
 
 def unknown(reference: ModelReference, vocab: int) -> StandIn:
@@ -93,8 +89,8 @@ def given(model: Any, name: str, text: Text) -> Model:
     """A model of transformers that is here already, as `model` gives it."""
     from penstock.backends.runtime import hf
 
-    wrapped: Any = hf.HuggingFaceModel(model, name, text.vocab, text.mask)
-    return wrapped  # type: ignore[no-any-return]
+    driven: Any = hf.wrapped(model, name, text.vocab, text.mask)
+    return driven  # type: ignore[no-any-return]
 
 
 def text(reference: ModelReference) -> Text:

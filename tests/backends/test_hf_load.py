@@ -2,15 +2,17 @@
 
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load as load_tensors, save_file
 from tiny_models import VOCAB, chain, tiny_model
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 
-from penstock.backends.runtime.hf import HuggingFaceModel, load, text
+from penstock.backends.runtime.hf import load, text
+from penstock.backends.runtime.hf.weights import layers_beyond
 from penstock.ir.errors import PenstockError
 
 tokenizers = pytest.importorskip("tokenizers")
@@ -80,6 +82,7 @@ DAMAGED = {
     "missing": (f"weights do not fit config.json: {UP} is missing; {NORM} is missing$", {NORM: None, UP: None}, {}),
     "of another shape": (rf"weights do not fit config.json: {NORM} is \[7\], not \[64\]$", {NORM: torch.zeros(7)}, {}),
     "more layers": (r"model.layers.4.* is missing; .* and 6 more$", {}, {"num_hidden_layers": 5}),
+    "fewer layers": (r"config.json: model.layers.2 is beyond its 2 layers; model.layers.3 is", {}, {"num_hidden_layers": 2}),
     "cut off": (HALF + "Error while deserializing header: incomplete metadata", -1000, {}),
     "empty": (HALF + "Error while deserializing header: header too small", 0, {}),
     "a size that is true": ("Validation error .*'vocab_size'.* expected int, got bool", {}, {"vocab_size": True}),
@@ -104,6 +107,23 @@ def test_a_damaged_checkpoint_is_one_error_that_says_what_is_damaged(folder, tmp
         load(str(tmp_path))
     assert re.search(reason, refusal.value.what) and "\n" not in refusal.value.what
     assert refusal.value.where == str(tmp_path)
+
+
+def test_layers_that_predict_further_tokens_are_no_part_of_the_model() -> None:
+    names = ["model.layers.4.mlp.up_proj.weight", "model.layers.5.norm.weight", "model.norm.layers.9.bias", "mtp.layers.7.weight"]
+    model = tiny_model("llama")
+    assert layers_beyond(model, names) == ["model.layers.4 is beyond its 4 layers", "model.layers.5 is beyond its 4 layers"]
+    model.config.num_nextn_predict_layers = 1
+    assert layers_beyond(model, names) == ["model.layers.5 is beyond its 4 layers"]
+
+
+@pytest.mark.parametrize(("reference", "revision"), [("hf:org/name", None), ("hf:org/name@v1", "v1")])
+def test_a_revision_is_what_is_fetched(reference, revision, folder, monkeypatch) -> None:
+    asked = []
+    fetch = lambda name, **options: asked.append((name, options["revision"])) or str(folder)  # noqa: E731
+    monkeypatch.setattr(sys.modules[load.__module__], "snapshot_download", fetch)
+    assert load(reference).name == reference
+    assert set(asked) == {("org/name", revision)}
 
 
 def test_weights_that_are_tied_are_not_missing(tmp_path: Path) -> None:
@@ -138,20 +158,3 @@ def test_remote_code_never_runs(tmp_path: Path) -> None:
     (tmp_path / "evil.py").write_text("raise SystemExit('ran')")
     with pytest.raises(PenstockError, match="cannot be loaded"):
         load(str(tmp_path))
-
-
-@pytest.mark.parametrize(
-    ("kind", "shape", "reason"),
-    [
-        ("bloom", {"hidden_size": 32, "n_layer": 2, "n_head": 4}, "does not let its attention be replaced"),
-        ("mamba", {"hidden_size": 32, "num_hidden_layers": 2}, "linear_attention layers"),
-        ("deepseek_v3", {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}, "one shape"),
-    ],
-)
-def test_models_that_slots_cannot_drive_are_refused_by_name(kind: str, shape: dict[str, int], reason: str) -> None:
-    ends = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 0}
-    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, vocab_size=50, **shape, **ends))
-    with pytest.raises(PenstockError, match=reason) as refusal:
-        HuggingFaceModel(model, "org/odd-one")
-    assert refusal.value.where == "org/odd-one"
-    assert type(model).__name__ in refusal.value.what

@@ -167,7 +167,7 @@ def test_one_mask_a_layer_kind_a_call(kind: str, masks: int, monkeypatch: pytest
         return calls[-1]
 
     model = HuggingFaceModel(tiny_model(kind), kind)
-    monkeypatch.setattr("penstock.backends.runtime.hf.model.Call", noted)
+    monkeypatch.setattr("penstock.backends.runtime.hf.causal.Call", noted)
     prefilled(model)
     assert [len(call.rules) for call in calls] == [masks]
 

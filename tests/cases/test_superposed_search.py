@@ -80,7 +80,7 @@ def test_forwards_do_not_depend_on_how_many_hypotheses_there_are(monkeypatch, wi
         [SPD.model_copy(update={"width": width})],
         TableModel(V, 1, 2),
         limit=7,
-        traced=StandIn("m", V, capabilities=frozenset({"embeds"})),
+        traced=StandIn("m", V, capabilities=frozenset({"embeds", "tree"})),
     )
     assert calls == [len(PROMPTS)] * 7
 

@@ -12,6 +12,8 @@ from penstock.ir.errors import PenstockError
     "text, reference",
     [
         ("hf:org/name-1.5B", HubModel("org/name-1.5B")),
+        ("hf:org/name@v1.2", HubModel("org/name", "v1.2")),
+        ("hf:org/name@refs/pr/3", HubModel("org/name", "refs/pr/3")),
         ("zoo:drafter-small", ZooModel("drafter-small")),
         ("table:3:7", TableModel(3, 7, 1)),
         ("table:4:0:2", TableModel(4, 0, 2)),
@@ -26,6 +28,7 @@ def test_a_reference_and_its_text(text, reference):
 def test_equal_references_are_equal_however_written(tmp_path):
     assert parse("table:3:7") == parse("table:3:07:1")
     assert parse("./a/../b", tmp_path) == parse(str(tmp_path / "b")) == FolderModel(tmp_path.resolve() / "b")
+    assert parse("hf:a/b") != parse("hf:a/b@main") == parse("hf:a/b@main")
     assert len({parse("zoo:a"), parse("zoo:a"), parse("./a")}) == 2
 
 
@@ -44,6 +47,9 @@ def test_relative_folders_start_from_the_base():
         ("hf:name", "hf:organisation/name"),
         ("hf:org/name/more", "hf:organisation/name"),
         ("hf:../name", "hf:organisation/name"),
+        ("hf:org/name@", "hf:organisation/name@revision"),
+        ("hf:org/name@../x", "hf:organisation/name@revision"),
+        ("hf:org/name@a@b", "hf:organisation/name@revision"),
         ("zoo:", "zoo:name"),
         ("zoo:../../etc", "zoo:name"),
         ("table:3", "table:vocabulary:seed"),

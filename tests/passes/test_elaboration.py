@@ -8,11 +8,12 @@ from penstock.dsl.roles import Effect, Role
 from penstock.dsl.stage import Stage
 from penstock.ir.errors import PenstockError
 from penstock.ir.standin import StandIn
-from penstock.library import ModelDrafter, ModelVerifier, Repetition, Temperature, TopP, ToyGrammar
+from penstock.library import LayerSkip, ModelDrafter, ModelVerifier, Repetition, Temperature, TopP, ToyGrammar
 from penstock.passes.build import build
 from penstock.passes.order import elaborate
 
 DRAFTER, VERIFIER = ModelDrafter(model="d", length=2), ModelVerifier(model="t")
+TREE = frozenset({"tree"})
 
 
 def names(placed):
@@ -92,8 +93,20 @@ def test_a_stage_without_a_phase_is_refused_not_dropped():
 
 
 def test_a_model_that_cannot_do_what_a_stage_needs_is_refused():
-    with pytest.raises(PenstockError, match=r"verifier.model.0 needs a model with tree, and chain-only has none of it"):
-        build(elaborate([VERIFIER]), {"t": StandIn("chain-only", 5)})
+    with pytest.raises(PenstockError, match=r"drafter.layerskip.0 needs a model with layers, and whole-only has none of it"):
+        build(elaborate([LayerSkip(model="t", exit=1), VERIFIER]), {"t": StandIn("whole-only", 5, capabilities=TREE)})
+
+
+@pytest.mark.parametrize("lacking", ["t", "draft:d"])
+def test_drafts_in_a_view_that_takes_nothing_back_are_refused_naming_both(lacking):
+    views = {"t": StandIn("t", 5, capabilities=TREE), "draft:d": StandIn("d", 5, capabilities=TREE)}
+    views[lacking] = StandIn("one-way", 5)
+    with pytest.raises(PenstockError, match=r"drafter.model.0 has one-way read tokens that may be taken back"):
+        build(elaborate([DRAFTER, VERIFIER]), views)
+
+
+def test_a_step_that_only_appends_takes_nothing_back():
+    assert build(elaborate([VERIFIER]), {"t": StandIn("one-way", 5)}).nodes == 0
 
 
 def test_a_pipeline_without_a_verifier_is_refused():

@@ -14,7 +14,7 @@ from penstock.passes.lint import linear
 from penstock.passes.order import elaborate
 
 CHAIN = (ModelDrafter(model="d", length=3), ModelVerifier(model="t"))
-VIEWS = {"t": StandIn("t", 9, capabilities=frozenset({"tree"})), "draft:d": StandIn("d", 9)}
+VIEWS = {view: StandIn(view, 9, capabilities=frozenset({"tree"})) for view in ("t", "draft:d")}
 
 
 def graph_of(*stages):

@@ -38,15 +38,24 @@ class Call:
     """``[b,n,w]``: what the first layer run gets instead of the embeddings."""
     states: list[Tensor] | None = None
     """Where layers leave their outputs, if anybody wants them."""
+    slopes: Tensor | None = None
+    """``[h]``: what the model adds to a score a slot, where it means a position (ALiBi)."""
     rules: list[Rule] = field(default_factory=list)
     """The rules that masks were built for, one a layer kind."""
+    masks: list[Tensor] = field(default_factory=list)
+    """These masks."""
+    attending: list[nn.Module] | None = None
+    """Where modules that attend by our function are noted, if anybody wants to know."""
 
 
 CURRENT: ContextVar[Call | None] = ContextVar("penstock_call", default=None)
 
 
 def slot_mask(batch_size: int, q_length: int, kv_length: int, mask_function: Rule, **kwargs: Any) -> Tensor:
-    """The additive mask ``[b,1,n,e]`` of one layer kind; outside a call of ours, what transformers would build."""
+    """The additive mask ``[b,1,n,e]`` of one layer kind; outside a call of ours, what transformers would build.
+
+    With slopes it is ``[b,h,n,e]`` and makes of every slot's bias its position's.
+    """
     call = CURRENT.get()
     if call is None:
         return eager_mask(batch_size, q_length, kv_length, mask_function=mask_function, **kwargs)
@@ -60,7 +69,16 @@ def slot_mask(batch_size: int, q_length: int, kv_length: int, mask_function: Rul
     dtype = kwargs["dtype"]
     # The least finite number, not -inf: a void column that sees no slot at all must not become NaN.
     floor = torch.full((), torch.finfo(dtype).min, dtype=dtype, device=allowed.device)
-    return torch.where(allowed, floor.new_zeros(()), floor)
+    call.masks.append(torch.where(allowed, corrections(call, dtype), floor))
+    return call.masks[-1]
+
+
+def corrections(call: Call, dtype: torch.dtype) -> Tensor:
+    """What turns a bias by slot into one by position, ``[b,h,1,e]``; of models without such biases, one zero."""
+    if call.slopes is None:
+        return torch.zeros((), dtype=dtype, device=call.key.device)
+    slot = torch.arange(call.key.shape[1], device=call.key.device)
+    return (call.slopes[:, None, None] * (call.key - slot)[:, None, None]).to(dtype)
 
 
 def attend(
@@ -68,21 +86,24 @@ def attend(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    mask: Tensor | None,
+    attention_mask: Tensor | None,
     scaling: float | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
     """``query [b,h,n,d]`` over ``key, value [b,g,e,d]`` (g divides h) under an additive mask: ``[b,n,h,d]``."""
+    call = CURRENT.get()
+    if call is not None and call.attending is not None:
+        call.attending.append(module)
     for unknown in ("indices", "position_bias"):
         if kwargs.get(unknown) is not None:
             raise PenstockError(f"attention with `{unknown}` is not supported", where=type(module).__name__)
     softcap, sinks = kwargs.get("softcap"), kwargs.get("s_aux")
     if softcap is None and sinks is None:
         grouped = query.shape[1] != key.shape[1]
-        out = scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scaling, enable_gqa=grouped)
+        out = scaled_dot_product_attention(query, key, value, attn_mask=attention_mask, scale=scaling, enable_gqa=grouped)
     else:
         query = query * (query.shape[-1] ** -0.5 if scaling is None else scaling)
-        out = _attend_in_the_open(query, key, value, mask, softcap, sinks)
+        out = _attend_in_the_open(query, key, value, attention_mask, softcap, sinks)
     return out.transpose(1, 2), None
 
 

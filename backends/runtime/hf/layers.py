@@ -14,10 +14,12 @@ from penstock.ir.errors import PenstockError
 
 
 def layers_path(model: PreTrainedModel) -> str:
-    """Dotted path of the list of decoder layers: the outermost one as long as the config says."""
-    count = model.config.get_text_config().num_hidden_layers
-    for path, module in model.named_modules():
-        if isinstance(module, nn.ModuleList) and len(module) == count:
+    """Dotted path of the list of decoder layers: the outermost one as long as the text's config says, in a module that has it."""
+    config = model.config.get_text_config()
+    lists = {path: module for path, module in model.named_modules() if isinstance(module, nn.ModuleList)}
+    for path, layers in lists.items():
+        owner = model.get_submodule(path.rpartition(".")[0])
+        if len(layers) == config.num_hidden_layers and getattr(owner, "config", None) is config:
             return path
     raise PenstockError("no list of decoder layers found", where=type(model).__name__, fix="use a decoder-only model")
 
@@ -42,7 +44,15 @@ def head_alone(model: PreTrainedModel, path: str) -> PreTrainedModel:
     """The model without layers: its final norm and logits, of the states that `Call.start` holds."""
     alone = slice_layers(model, path, 0, 1)
     (layer,) = alone.get_submodule(path)
-    layer.forward = lambda *args, **kwargs: CURRENT.get().start
+    run, in_a_tuple = layer.forward, list[bool]()
+
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        if not in_a_tuple:  # whether this architecture's layers hand their output on in one, seen once
+            in_a_tuple.append(isinstance(run(*args, **kwargs), tuple))
+        start = CURRENT.get().start
+        return (start,) if in_a_tuple[0] else start
+
+    layer.forward = forward
     return alone
 
 

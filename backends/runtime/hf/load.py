@@ -1,4 +1,4 @@
-"""From a reference (``hf:org/name`` or a local folder) to a model and a tokenizer; remote code never runs."""
+"""From a reference (``hf:org/name[@revision]`` or a local folder) to a model and a tokenizer; remote code never runs."""
 
 import json
 from collections.abc import Callable
@@ -12,7 +12,10 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, Genera
 from transformers.utils import logging
 
 from penstock.backends.runtime.hf.model import HuggingFaceModel
+from penstock.backends.runtime.hf.recurrent import RecurrentModel
+from penstock.backends.runtime.hf.survey import is_recurrent
 from penstock.backends.runtime.hf.text import HuggingFaceText
+from penstock.backends.runtime.hf.weights import fitting
 from penstock.ir.errors import PenstockError
 
 HUB = "hf:"
@@ -20,7 +23,7 @@ FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
 """What is fetched of a hub repository: configuration, safetensors, tokenizer; no pickles, no code."""
 COPIES = ["consolidated*", "original/*"]
 """The same weights once more, in the shape of the people who trained them."""
-FIX = "give hf:organisation/name, or a local folder with config.json, model.safetensors and tokenizer files"
+FIX = "give hf:organisation/name[@revision], or a local folder with config.json, model.safetensors and tokenizer files"
 
 
 def load(
@@ -30,7 +33,7 @@ def load(
     mask: int | None = None,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
-) -> HuggingFaceModel:
+) -> HuggingFaceModel | RecurrentModel:
     """The model of a reference, from safetensors only; logits beyond ``vocab`` (the tokenizer's) are cut off.
 
     ``mask``: the tokenizer's mask token, which a canvas is made of.
@@ -39,8 +42,13 @@ def load(
         raise PenstockError("there is no config.json", where=reference, fix=FIX)
     options = dict(dtype=dtype, use_safetensors=True, ignore_mismatched_sizes=True, output_loading_info=True)
     model, found = _pretrained(AutoModelForCausalLM, reference, trust_remote_code=False, **options)
-    _complete(reference, found)
-    return HuggingFaceModel(model.to(device), reference, vocab, mask)
+    fitting(model, reference, found, FIX)
+    return wrapped(model.to(device), reference, vocab, mask)
+
+
+def wrapped(model: Any, name: str, vocab: int | None = None, mask: int | None = None) -> HuggingFaceModel | RecurrentModel:
+    """A model of transformers as a `Model`, by what its layers keep. Raises PenstockError for one that cannot be driven."""
+    return (RecurrentModel if is_recurrent(model) else HuggingFaceModel)(model, name, vocab, mask)
 
 
 def text(reference: str) -> HuggingFaceText:
@@ -52,8 +60,9 @@ def text(reference: str) -> HuggingFaceText:
 def folder(reference: str) -> str:
     """Where a reference's files lie, fetched from the hub if need be."""
     if reference.startswith(HUB):
-        name = reference.removeprefix(HUB)
-        return _guarded(reference, snapshot_download, name, allow_patterns=FILES, ignore_patterns=COPIES)
+        name, _, revision = reference.removeprefix(HUB).partition("@")
+        patterns = dict(allow_patterns=FILES, ignore_patterns=COPIES)
+        return _guarded(reference, snapshot_download, name, revision=revision or None, **patterns)
     if Path(reference).is_dir():
         return reference
     raise PenstockError("no such model folder", where=reference, fix=FIX)
@@ -70,16 +79,6 @@ def _eos(reference: str) -> frozenset[int]:
             if ends is not None:
                 return frozenset(ids)
     return frozenset()
-
-
-def _complete(reference: str, found: Any) -> None:
-    """Raises PenstockError where the checkpoint lacks weights, which transformers would have drawn at random."""
-    resized = {name: f"{name} is {list(given)}, not {list(wanted)}" for name, given, wanted in found["mismatched_keys"]}
-    lacking = [name for name in sorted(found["missing_keys"]) if name not in resized]
-    said = [*resized.values(), *(f"{name} is missing" for name in lacking)]
-    if said:
-        more = f" and {len(said) - 3} more" if len(said) > 3 else ""
-        raise PenstockError(f"the weights do not fit config.json: {'; '.join(said[:3])}{more}", where=reference, fix=FIX)
 
 
 def _pretrained(source: Any, reference: str, **options: Any) -> Any:

@@ -1,11 +1,13 @@
 """The cache that a transformers model is handed: it stores into a slot cache and owns nothing."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from torch import Tensor
 from transformers import Cache
 
 from penstock.backends.runtime.cache import SlotCache
+from penstock.backends.runtime.mixed_cache import MixedCache
 
 
 class SlotWriter(Cache):
@@ -15,8 +17,9 @@ class SlotWriter(Cache):
     is_croppable = False
     is_sliding = is_linear = is_dummy = ()  # windows live in the mask; every layer keeps every slot
 
-    def __init__(self, cache: SlotCache, slots: Tensor, extent: int) -> None:
-        super().__init__(layers=[])
+    def __init__(self, cache: SlotCache | MixedCache, slots: Tensor, extent: int, layers: Iterable[Any] = ()) -> None:
+        """``layers``: of transformers' own, where some have a state; it is theirs to keep."""
+        super().__init__(layers=list(layers))
         self.cache, self.slots, self.extent = cache, slots, extent
 
     def update(
@@ -38,12 +41,12 @@ class SlotWriter(Cache):
 
 
 class ShapeProbe(Cache):
-    """Stores nothing; notes the shape of keys and values that each layer would store."""
+    """Stores nothing; notes the shape of keys and values that each layer would store. States go to their ``layers``."""
 
     is_sliding = is_linear = is_dummy = ()
 
-    def __init__(self) -> None:
-        super().__init__(layers=[])
+    def __init__(self, layers: Iterable[Any] = ()) -> None:
+        super().__init__(layers=list(layers))
         self.shapes: dict[int, tuple[tuple[int, ...], tuple[int, ...]]] = {}
 
     def update(
