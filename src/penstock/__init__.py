@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         run as run,
         show as show,
     )
+    from penstock.imported import from_generation_config as from_generation_config
     from penstock.ir.errors import PenstockError as PenstockError
 
 __version__ = "0.1.0"
@@ -45,6 +46,7 @@ _HOMES = {
     "promise": "penstock.face",
     "run": "penstock.face",
     "show": "penstock.face",
+    "from_generation_config": "penstock.imported",
     "PenstockError": "penstock.ir.errors",
 }
 """Where the public names live; imported when first used, so that `import penstock` and `penstock --help` stay light."""

@@ -1,6 +1,7 @@
 """The commands; each is a call of the face and a way to print what it returns."""
 
 import json
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -65,6 +66,20 @@ def certify(spec: Spec, override: Override = None, as_json: AsJson = False) -> N
     else:
         console().print(certificate.report())
     raise typer.Exit(0 if certificate.holds else 1)
+
+
+@app.command("import")
+def import_(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="A generation_config.json of transformers, or its folder.")],
+    model: Annotated[str, typer.Option(help="The model to decode, as hf:organisation/name, zoo:name or a folder.")],
+    draft: Annotated[str | None, typer.Option(help="A model that drafts for it.")] = None,
+) -> None:
+    """Print the spec of a pipeline that decodes as transformers' generate does under a config.
+
+    \b
+    penstock import my-model/ --model my-model/ > spec.yaml
+    """
+    typer.echo(penstock.dump(penstock.from_generation_config(config, model, draft)), nl=False)
 
 
 @app.command()
