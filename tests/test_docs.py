@@ -11,6 +11,7 @@ from pages import ROOT, Reader, blocks
 
 from penstock.dsl import registry
 from penstock.ir.errors import PenstockError
+from penstock.ir.rules import ANY_LAW, RULES
 
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(path for path in DOCS.glob("*.md") if not path.name.endswith(".head.md"))]
@@ -98,6 +99,12 @@ def test_the_table_of_guarantees_names_stages_by_what_they_do():
     rows = re.findall(r"^\| (accelerates|steers|approximates) \|(.*)$", (ROOT / "README.md").read_text(encoding="utf-8"), re.M)
     named = {kind: effect for effect, row in rows for kind in re.findall(r"`(\w+\.\w+)`", row)}
     assert len(rows) == 3 and named == {kind: registry.stage_class(kind).effect for kind in named}
+
+
+def test_the_table_of_rules_says_what_they_are_for():
+    rows = re.findall(r"^\| `(\w+)` \| ([\w, ]+) \|", (DOCS / "concepts.md").read_text(encoding="utf-8"), re.M)
+    laws = {name: "any" if rule.laws == ANY_LAW else ", ".join(sorted(rule.laws)) for name, rule in RULES.items()}
+    assert dict(rows) == laws
 
 
 def test_the_site_builds_strictly(tmp_path):
