@@ -24,7 +24,7 @@ lint: .venv/ready-dev
 	$(BIN)/lint-imports --no-logo
 
 docs: .venv/ready-dev
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean:
 	rm -rf site .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -107,10 +108,39 @@ def test_the_table_of_rules_says_what_they_are_for():
     assert dict(rows) == laws
 
 
-def test_the_site_builds_strictly(tmp_path):
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
+def test_links_of_pages_outside_the_site_lead_somewhere(name):
+    linked = re.findall(r"\]\(([^):#]+)\)", (ROOT / name).read_text(encoding="utf-8"))
+    assert linked and [path for path in linked if not (ROOT / path).exists()] == []
+
+
+def built(root, site):
+    """The site of a folder, built as `make docs` does; --quiet would hide warnings from --strict."""
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(site)]
     environment = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_the_site_builds_strictly(tmp_path):
+    done = built(ROOT, tmp_path)
     assert done.returncode == 0, done.stderr
-    built = {path.parent.name for path in (tmp_path / "site").glob("*/index.html")}
-    assert built == {page.stem for page in PAGES[1:]} - {"index"} and (tmp_path / "site" / "index.html").exists()
+    assert {path.parent.name for path in tmp_path.glob("*/index.html")} == {page.stem for page in PAGES[1:]} - {"index"}
+    assert (tmp_path / "index.html").exists()
+
+
+PLANTED = {
+    "a link 'nowhere.md', but the target is not found": ("docs/index.md", "(tour.md)", "(nowhere.md)"),
+    "does not contain an anchor '#nowhere'": ("docs/index.md", "(tour.md)", "(tour.md#nowhere)"),
+    "not included in the \"nav\" configuration": ("mkdocs.yml", "  - Tour: tour.md\n", ""),
+}
+
+
+@pytest.mark.parametrize("told", PLANTED)
+def test_a_page_that_leads_nowhere_or_is_led_to_from_nowhere_is_seen(told, tmp_path):
+    file, old, new = PLANTED[told]
+    shutil.copytree(DOCS, tmp_path / "docs", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "mkdocs.yml", tmp_path)
+    text = (tmp_path / file).read_text(encoding="utf-8")
+    (tmp_path / file).write_text(text.replace(old, new), encoding="utf-8")
+    done = built(tmp_path, tmp_path / "site")
+    assert done.returncode == 1 and told in done.stderr
