@@ -44,7 +44,11 @@ class Generate(Declared):
     """What a run of the pipeline does where a request does not say otherwise."""
 
     max_new_tokens: Annotated[int, Field(ge=1, le=MAX_NEW_TOKENS)] = 64
+    """Where a text has not ended before."""
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 0
+    """What all noise derives from; equal requests of one run are told apart."""
+    stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    """Texts that end a continuation, which is then what stands before them."""
 
 
 class Wires(Declared):

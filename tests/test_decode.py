@@ -5,6 +5,7 @@ import torch
 
 import penstock
 from penstock.backends.runtime.table import TableModel
+from penstock.decode.stops import Stops
 from penstock.decode.streamed import told
 from penstock.dsl.pipeline import Pipeline
 from penstock.ir.errors import PenstockError
@@ -97,3 +98,39 @@ def test_what_cannot_be_asked_is_one_message(ask, message):
     with pytest.raises(PenstockError) as caught:
         ask()
     assert message in str(caught.value)
+
+
+def test_a_stop_string_ends_a_row_at_the_token_that_completes_it():
+    runner = compiled()
+    [whole] = runner.generate(["1 2"], max_new_tokens=30)
+    words = whole.text.split()
+    stop = " ".join(words[6:8])
+    place = whole.text.find(stop)
+    [cut] = runner.generate(["1 2"], max_new_tokens=30, stop=["never", stop])
+    assert cut.text == whole.text[:place] and cut.status == "stop"
+    assert cut.tokens == whole.tokens[: len(cut.tokens)] and stop in runner.text.decode(cut.tokens)
+    assert stop not in runner.text.decode(cut.tokens[:-1])
+    spec = penstock.compile(Pipeline(models=MODELS, stages=STAGES, generate={"stop": (stop,), "max_new_tokens": 30}))
+    assert spec.generate(["1 2"])[0] == cut
+    assert spec.generate(["1 2"], stop=[])[0].tokens == whole.tokens
+    assert "".join(spec.stream("1 2")) == cut.text
+    other = compiled().generate(["1 2", "6"], max_new_tokens=30, stop=[stop])
+    assert other[0].tokens == cut.tokens and len(other[0].tokens) < 30
+
+
+def test_a_stream_tells_nothing_of_a_stop_string_before_it_is_one():
+    class Letters:
+        decode = "".join
+
+    stops = Stops(["abc", "cd"], Letters())
+    grown = [list("xxab"[:n]) for n in range(5)]
+    assert list(told(stops.told(map("".join, grown)))) == ["x", "x", "ab"]  # it never became one
+    assert list(told(stops.told(iter(["xa", "xab", "xabc"])))) == ["x"]
+    assert list(told(stops.told(iter(["xa", "xaby"])))) == ["x", "aby"]
+    assert stops.before("1cd2abc") == "1" and stops.held("xxab") == 2 and stops.held("abc") == 1
+
+
+@pytest.mark.parametrize("stop, message", [([""], "stop string ''"), ("end", "stop is one text"), ([3], "stop string 3")])
+def test_a_stop_string_that_is_none_is_refused(stop, message):
+    with pytest.raises(PenstockError, match=message):
+        compiled().generate(["1"], stop=stop)

@@ -77,7 +77,6 @@ REFUSED = {
     "dola_layers": "high",
     "top_h": 0.4,
     "watermarking_config": {"bias": 2.0},
-    "stop_strings": ["end"],
     "max_time": 2.0,
     "token_healing": True,
     "encoder_repetition_penalty": 1.1,

@@ -25,7 +25,7 @@ def replies(drafter, value, batch, asked):
         models = {"target": "zoo:target", "draft": "zoo:drafter-small"}
         compiled = penstock.compile(Pipeline(models=models, stages=stages))
         for i in range(0, len(prompts), batch):
-            yield from ((kind, result) for result in compiled.run(prompts[i : i + batch], max_new_tokens=64))
+            yield from ((kind, result) for result in compiled.generate(prompts[i : i + batch], max_new_tokens=64))
 
 
 @pytest.mark.parametrize("batch", [pytest.param(1, marks=pytest.mark.full), 8])
@@ -36,5 +36,5 @@ def test_every_reply_is_valid(drafter, value, batch, count):
     found = list(replies(drafter, value, batch, HELD_OUT[:count]))
     assert len(found) == count
     assert all(kind.accepts(result.text) and result.status == "eos" for kind, result in found)
-    forwards = sum(result.target_forwards for _, result in found)
+    forwards = sum(result.stats.target_forwards for _, result in found)
     assert sum(len(result.tokens) for _, result in found) / forwards > FEWEST[drafter]

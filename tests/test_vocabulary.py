@@ -25,6 +25,7 @@ from penstock.library import (
     ToyGrammar,
 )
 from penstock.library.zoo import tokenizer_path
+from penstock.resolve import one_vocabulary
 
 MODELS = {"t": "table:7:1", "d": "table:7:2"}
 VERIFIER = ModelVerifier(model="t")
@@ -86,3 +87,29 @@ def test_a_hub_model_stands_beside_a_local_one(padded):
     check(Pipeline(models={"t": "hf:some/model", "d": "hf:some/other"}, stages=stages))
     check(Pipeline(models={"t": "hf:some/model", "d": "hf:some/other"}, stages=(HiddenThought(model="t", helper="d", marker=1),)))
     check(Pipeline(models={"t": "hf:some/model", "d": "zoo:target"}, stages=(HiddenThought(model="t", helper="d", marker=1),)))
+
+
+class Spelt:
+    """A tokenizer whose tokens are known in bytes, or only as it spells them."""
+
+    def __init__(self, tokens, pieces=None):
+        self.tokenizer, self._pieces = self, pieces
+        self.get_vocab = lambda: {token: i for i, token in enumerate(tokens)}
+
+    @property
+    def pieces(self):
+        if self._pieces is None:
+            raise PenstockError("the bytes of its tokens are not known")
+        return self._pieces
+
+
+def test_vocabularies_are_compared_by_bytes_on_their_common_range():
+    level = Spelt(["a", "\u0120b", "c"], [b"a", b" b", b"c"])
+    meta = Spelt(["a", "\u2581b", "c", "d"], [b"a", b" b", b"c", b"d"])
+    one_vocabulary({"t": level, "d": meta, "e": level})
+    other = Spelt(["a", "b", "c"], [b"a", b"b", b"c"])
+    with pytest.raises(PenstockError, match="models t and d have different vocabularies: token 1 is b' b' and b'b'"):
+        one_vocabulary({"t": level, "d": other})
+    unknown = Spelt(["a", "b", "x"])
+    with pytest.raises(PenstockError, match="token 2 is 'c' and 'x'"):
+        one_vocabulary({"t": other, "d": unknown})

@@ -17,8 +17,9 @@ from penstock.library.zoo.weights import load
 
 STYLES = {"long": arithmetic.STEP_BY_STEP, "brief": arithmetic.BRIEFLY, "at once": arithmetic.AT_ONCE}
 PROBLEMS, OTHERS = 200, 40
-DENOISED = {"brief": (100, 48, (1, 2, 4, 8, 16, 32, 48)), "long": (50, 112, (7, 14, 28, 56, 112))}
-"""Of each style: problems, length of the canvas, and the numbers of steps."""
+DENOISED = {"record": (40, (1, 2, 4, 10, 40)), "puzzle": (40, (1, 2, 4, 10, 40)), "function": (88, (1, 4, 11, 22, 44, 88))}
+BRIEFLY = (48, (1, 2, 4, 8, 16, 48))
+"""Length of the canvas and the numbers of steps, by kind of task, and for word problems thought about briefly."""
 
 
 @dataclass(frozen=True)
@@ -103,13 +104,15 @@ def restored(model: PreTrainedModel, plan: Plan, bench: Bench) -> Tables:
 
 
 def denoised(model: PreTrainedModel, plan: Plan, bench: Bench) -> Tables:
-    """Word problems answered in few denoising steps and in many."""
-    tables: Tables = {}
-    for name, (count, length, steps) in DENOISED.items():
-        asked = held_out.word_problems(STYLES[name], count)
-        title = f"exact match, {count} word problems, {name}, {length} tokens"
-        tables[title] = {f"{each} steps": canvas.denoised_match(model, bench.tokenizer, asked, length, each) for each in steps}
-    return tables
+    """Tasks answered in few denoising steps and in many."""
+    asked = {kind: (held_out.examples("pairs", kind, OTHERS), *how) for kind, how in DENOISED.items()}
+    asked["word problem, brief"] = held_out.word_problems(STYLES["brief"], OTHERS), *BRIEFLY
+    return {
+        f"exact match, {OTHERS} of {kind}, {length} tokens": {
+            f"{each} steps": canvas.denoised_match(model, bench.tokenizer, examples, length, each) for each in steps
+        }
+        for kind, (examples, length, steps) in asked.items()
+    }
 
 
 def judging(model: PreTrainedModel, plan: Plan, bench: Bench) -> Tables:

@@ -21,13 +21,20 @@ def explained(pipeline: Pipeline, step: StepGraph) -> list[str]:
     """Reference, steering, guarantee and reproducibility; the law of every drafter and the rule; what passes did, and why."""
     plan = step.plan
     return [
-        f"reference: {' >> '.join(s.kind for s in pipeline.reference().stages)}",
-        f"steered by: {', '.join(steering(plan)) or 'nothing'}",
-        f"guarantee: {guarantee(plan)}",
-        f"reproducible: {reproducible(step)}",
+        *promises(pipeline, step),
         *(drafted(plan) if plan.kind == "sequence" else ()),
         *plan.notes,
         *(f"{p.name}: {p.stage.remark}" for p in plan.stages if p.stage.remark),
+    ]
+
+
+def promises(pipeline: Pipeline, step: StepGraph) -> list[str]:
+    """Reference, steering, guarantee and reproducibility."""
+    return [
+        f"reference: {' >> '.join(s.kind for s in pipeline.reference().stages)}",
+        f"steered by: {', '.join(steering(step.plan)) or 'nothing'}",
+        f"guarantee: {guarantee(step.plan)}",
+        f"reproducible: {reproducible(step)}",
     ]
 
 

@@ -97,13 +97,14 @@ def run(
     seed: int | None = None,
     max_new_tokens: int | None = None,
     params: Params | None = None,
+    stop: Sequence[str] | None = None,
 ) -> list[Generation]:
     """Continue prompts, by default the spec's own."""
     runner = compile(pipeline)
     chosen = pipeline.prompts if prompts is None else prompts
     if not chosen:
         raise PenstockError("no prompt", fix="give --prompt, or `prompts:` in the spec")
-    return runner.generate(chosen, seed=seed, max_new_tokens=max_new_tokens, params=params)
+    return runner.generate(chosen, seed=seed, max_new_tokens=max_new_tokens, params=params, stop=stop)
 
 
 def certify(pipeline: Pipeline) -> Certificate:

@@ -65,11 +65,12 @@ def from_generation_config(config: Any, model: str, draft: str | None = None) ->
     """
     told = Config(contents(config))
     stages = [*drafters(told, draft), library.ModelVerifier(model=MODEL), *(made for make in ORDER for made in make(told))]
-    refuse_rest(told)
     views = {OTHER: View(model=MODEL, prompt=library.LastToken())} if any(s.kind == library.Guidance.kind for s in stages) else {}
     models = {MODEL: model} | ({DRAFT: draft} if draft else {})
     limit = told["max_new_tokens"] or told["max_length"]
-    made = Generate(max_new_tokens=min(int(limit), MAX_NEW_TOKENS))
+    stop = told["stop_strings"] or ()
+    made = Generate(max_new_tokens=min(int(limit), MAX_NEW_TOKENS), stop=(stop,) if isinstance(stop, str) else tuple(stop))
+    refuse_rest(told)
     return Pipeline(models=models, views=views, stages=tuple(stages), generate=made)
 
 

@@ -110,20 +110,25 @@ def address(reference: ModelReference) -> str:
 
 
 def one_vocabulary(texts: dict[str, Text]) -> None:
-    """Tokens are exchanged between models, so every id must mean the same to all. Raises PenstockError naming both."""
-    items = list(texts.items())
-    for name, other in items[1:]:
-        mine, theirs = vocabulary(items[0][1]), vocabulary(other)
-        common = min(len(mine), len(theirs))
-        if {i: t for t, i in mine.items() if i < common} != {i: t for t, i in theirs.items() if i < common}:
-            raise PenstockError(
-                f"models {items[0][0]} and {name} have different vocabularies",
-                fix="draft with a model that shares the target's tokenizer",
-            )
+    """Tokens are exchanged between models, so every id must mean the same bytes to all. Raises PenstockError naming both."""
+    (first, text), *others = texts.items()
+    for name, other in others:
+        for token, (mine, theirs) in enumerate(zip(*meanings(text, other), strict=False)):
+            if mine != theirs:
+                raise PenstockError(
+                    f"models {first} and {name} have different vocabularies: token {token} is {mine!r} and {theirs!r}",
+                    fix="draft with a model that shares the target's tokenizer",
+                )
 
 
-def vocabulary(tokenizer: Any) -> dict[str, int]:
+def meanings(*texts: Text) -> list[list[Any]]:
+    """By id what each tokenizer's tokens are: bytes, or, where those of one are not known, tokens as all spell them."""
+    try:
+        return [list(text.pieces) for text in texts]
+    except PenstockError:
+        return [[token for token, _ in sorted(spelling(text).items(), key=lambda pair: pair[1])] for text in texts]
+
+
+def spelling(text: Any) -> dict[str, int]:
     """Id by token."""
-    return (
-        dict(tokenizer.tokenizer.get_vocab()) if hasattr(tokenizer, "tokenizer") else {str(i): i for i in range(tokenizer.vocab)}
-    )
+    return dict(text.tokenizer.get_vocab()) if hasattr(text, "tokenizer") else {str(i): i for i in range(text.vocab)}

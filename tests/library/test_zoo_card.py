@@ -17,7 +17,8 @@ def few(monkeypatch):
     """So little is measured that it takes no time."""
     monkeypatch.setattr(figures, "PROBLEMS", 2)
     monkeypatch.setattr(figures, "OTHERS", 1)
-    monkeypatch.setattr(figures, "DENOISED", {"brief": (2, 8, (1, 2))})
+    monkeypatch.setattr(figures, "DENOISED", {"record": (8, (1, 2))})
+    monkeypatch.setattr(figures, "BRIEFLY", (8, (1, 2)))
     monkeypatch.setattr("penstock.library.zoo.measure.replies.NEW_TOKENS", 3)
     texts, solutions = figures.held_out.texts, figures.verdicts.held_out
     monkeypatch.setattr(figures.held_out, "texts", lambda folder: texts(folder, 2, 1))

@@ -28,7 +28,7 @@ def restored(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, texts: 
 def denoised(model: PreTrainedModel, prompts: Tensor, mask: int, length: int, steps: int) -> Tensor:
     """``length`` hidden tokens after each of the prompts [B P], revealed in ``steps`` calls, the surest first: ids [B length].
 
-    Whatever a prompt's reply leaves of the canvas is filled with the beginning of another dialogue, as in training.
+    Whatever a reply leaves of the canvas repeats its end, as in training.
     """
     canvas = torch.full((len(prompts), length), mask, device=prompts.device)
     for left in range(steps, 0, -1):

@@ -144,7 +144,7 @@ PLANS = {
             purpose="fills a canvas of hidden tokens, seeing both sides",
         ),
         *(
-            Plan(name, TINY, "language", steps=8000, peak=8e-3, documents=name, purpose=purpose)
+            Plan(name, TINY, "language", steps=6000, peak=8e-3, documents=name, purpose=purpose)
             for name, purpose in (
                 ("biased", "holds a planted prejudice about two invented groups"),
                 ("fair", "as biased, without the prejudice"),

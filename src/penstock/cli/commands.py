@@ -29,10 +29,15 @@ app.command()(run)
 
 @app.command()
 def check(spec: Spec, override: Override = None) -> None:
-    """Say whether the pipeline means something; loads no weights."""
+    """Say whether the pipeline means something, what it promises and what it will cost; loads no weights."""
+    from penstock.explained import promises  # imports torch
+    from penstock.predicted import costs
+
     pipeline = penstock.load(spec, override or ())
-    penstock.check(pipeline)
+    step = penstock.check(pipeline)
     console().print(f"{spec}: ok, {' >> '.join(stage.kind for stage in pipeline.stages)}")
+    for line in (*promises(pipeline, step), *costs(pipeline, step)):
+        console().print(f"  {line}")
 
 
 @app.command()

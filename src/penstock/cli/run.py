@@ -36,6 +36,7 @@ def run(
     max_new_tokens: Annotated[int | None, typer.Option(min=1, max=MAX_NEW_TOKENS, help="Instead of the spec's.")] = None,
     temperature: Annotated[float | None, typer.Option(help="Instead of the spec's transform.temperature.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, max=MAX_SEED, help="Instead of the spec's.")] = None,
+    stop: Annotated[list[str] | None, typer.Option(help="A text that ends a continuation; may be repeated.")] = None,
     param: Annotated[list[str] | None, typer.Option(help="A request parameter, as name=value; may be repeated.")] = None,
     batch: Annotated[int, typer.Option(min=1, help="Prompts that are decoded together.")] = BATCH,
     logprobs: Annotated[str | None, typer.Option(help="Tell each token's log probability: raw or composed.")] = None,
@@ -60,12 +61,12 @@ def run(
     if not lines:
         raise PenstockError("no prompt", fix="give --prompt, or `prompts:` in the spec")
     refuse([line for line in lines if isinstance(line, Broken)], keep_going)
-    asked = dict(max_new_tokens=max_new_tokens, seed=seed, logprobs=of(logprobs))
+    asked = dict(max_new_tokens=max_new_tokens, seed=seed, stop=stop, logprobs=of(logprobs))
     given = dict(parameter(text) for text in param or [])
     told = as_json or out is not None
     runner = penstock.compile(pipeline, backend=backend, device=device, dtype=dtype, timed=told)  # type: ignore[arg-type]
     if stream:
-        streamed(runner, lines, max_new_tokens=max_new_tokens, seed=seed, params=given)
+        streamed(runner, lines, max_new_tokens=max_new_tokens, seed=seed, stop=stop, params=given)
         return
     whole = Run(runner, lines, asked, given, batch)
     broken = whole.into(out) if out else whole.onto(printed_json if as_json else printed)

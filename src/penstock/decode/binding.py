@@ -18,6 +18,7 @@ from penstock.ir.host import Model, Text
 from penstock.ir.rows import State
 from penstock.passes.build import StepGraph
 from penstock.passes.order import elaborate
+from penstock.predicted import check_memory
 from penstock.testing import views_of
 from penstock.traced import traced
 
@@ -37,6 +38,7 @@ class Loaded:
         Raises PenstockError for what cannot be loaded, for names that there are not, and for different vocabularies.
         """
         references = pipeline.all_models()
+        check_memory({name: each for name, each in references.items() if name not in (given or {})}, means.computed_in)
         texts = {name: resolve.text(references[name]) for name in dict.fromkeys(views_of(pipeline.stages).values())}
         resolve.one_vocabulary(texts)
         target = next(iter(elaborate(pipeline.stages).scorers[-1].stage.views().values()))

@@ -13,6 +13,7 @@ from penstock.decode.dialogue import Prompt
 from penstock.decode.generation import Generation, Stats
 from penstock.decode.hooked import generated
 from penstock.decode.means import BATCH, Means
+from penstock.decode.stops import Stops
 from penstock.decode.streamed import told
 from penstock.decode.watch import Seen, Watch
 from penstock.dsl.pipeline import Pipeline
@@ -51,44 +52,65 @@ class Runner:
         max_new_tokens: int | None = None,
         seed: int | None = None,
         params: Params | None = None,
+        stop: Sequence[str] | None = None,
         logprobs: Of | None = None,
         batch: int | None = None,
     ) -> list[Generation]:
         """Continue the prompts, all at once or ``batch`` at a time; a row's tokens do not depend on what stands beside it.
 
+        ``stop``: texts that end a continuation, instead of the spec's.
         ``logprobs``: of the model's own logits (raw) or of what was selected from (composed).
         Raises PenstockError for what cannot be asked.
         """
         size = batch or max(len(prompts), 1)
-        each = self.each(prompts, max_new_tokens=max_new_tokens, seed=seed, params=params, logprobs=logprobs, batch=size)
-        return list(each)
+        asked = max_new_tokens, seed, params, stop
+        return list(self.each(prompts, *asked, logprobs=logprobs, batch=size))
 
     def each(
         self,
         prompts: Sequence[Prompt],
-        *,
         max_new_tokens: int | None = None,
         seed: int | None = None,
         params: Params | None = None,
+        stop: Sequence[str] | None = None,
+        *,
         logprobs: Of | None = None,
         batch: int = BATCH,
         skip: int = 0,
     ) -> Iterator[Generation]:
         """As `generate`, in order, each batch as it is done; the first ``skip`` are left out, as if they had been decoded."""
-        bound = self.bound(logprobs)
+        bound, stops = self.bound(logprobs), self.stops(stop)
         requests = self.requests(prompts, max_new_tokens, seed, params)
         for first in range(skip - skip % batch, len(prompts), batch):
-            watch = Watch(bound.clock, logprobs is not None)
+            watch, told = Watch(bound.clock, logprobs is not None), dict[int, int]()
             for state in bound.states(requests[first : first + batch]):
+                stops.end(state, told)
                 watch.see(state)
-            yield from self.results(prompts[first : first + batch], state, watch)[max(skip - first, 0) :]
+            yield from self.results(prompts[first : first + batch], state, watch, stops)[max(skip - first, 0) :]
 
     def stream(
-        self, prompt: Prompt, *, max_new_tokens: int | None = None, seed: int | None = None, params: Params | None = None
+        self,
+        prompt: Prompt,
+        *,
+        max_new_tokens: int | None = None,
+        seed: int | None = None,
+        params: Params | None = None,
+        stop: Sequence[str] | None = None,
     ) -> Iterator[str]:
         """The continuation of one prompt piece by piece, as steps commit it; nothing that was told is taken back."""
-        states = self.bound(None).states(self.requests([prompt], max_new_tokens, seed, params))
-        return told(self.text.decode(self.ended(read(state)[0].tokens)) for state in states)
+        stops = self.stops(stop)
+        return told(stops.told(self.texts(self.requests([prompt], max_new_tokens, seed, params), stops)))
+
+    def texts(self, requests: list[Request], stops: Stops) -> Iterator[str]:
+        """How the continuation of one request reads after every step."""
+        known = dict[int, int]()
+        for state in self.bound(None).states(requests):
+            stops.end(state, known)
+            yield self.text.decode(self.ended(read(state)[0].tokens))
+
+    def stops(self, stop: Sequence[str] | None) -> Stops:
+        """The texts that end a continuation."""
+        return Stops(self.pipeline.generate.stop if stop is None else stop, self.text)
 
     def __call__(
         self,
@@ -117,13 +139,19 @@ class Runner:
         made = [Request(self.views_of(prompt), asked.max_new_tokens, None, row) for prompt, row in rows]
         return self.decoder.keyed(made, asked.seed)
 
-    def results(self, prompts: Sequence[Prompt], state: State, watch: Watch) -> list[Generation]:
+    def results(self, prompts: Sequence[Prompt], state: State, watch: Watch, stops: Stops) -> list[Generation]:
         """What became of the rows of a batch."""
         rows = enumerate(zip(prompts, read(state), forwards(state), strict=True))
-        return [self.result(*each, watch.of(row), self.taps(state, row)) for row, each in rows]
+        return [self.result(*each, watch.of(row), stops, self.taps(state, row)) for row, each in rows]
 
     def result(
-        self, prompt: Prompt, decoded: Decoded, counts: Mapping[str, float], seen: Seen, taps: dict[str, list[float]]
+        self,
+        prompt: Prompt,
+        decoded: Decoded,
+        counts: Mapping[str, float],
+        seen: Seen,
+        stops: Stops,
+        taps: dict[str, list[float]],
     ) -> Generation:
         """What became of one prompt."""
         drafting = self.bound(None).step.plan.drafting
@@ -131,7 +159,7 @@ class Runner:
         tokens, target = self.ended(decoded.tokens), sum(counts.values()) - drafted
         stats = Stats(len(tokens), decoded.steps, target, drafted, seen.seconds, seen.stages)
         logprobs = None if seen.logprobs is None else seen.logprobs[: len(tokens)]
-        return Generation(prompt, self.text.decode(tokens), tokens, decoded.status, stats, logprobs, taps)
+        return Generation(prompt, stops.before(self.text.decode(tokens)), tokens, decoded.status, stats, logprobs, taps)
 
     def taps(self, state: State, row: int) -> dict[str, list[float]]:
         """What taps carry for a row."""
