@@ -6,7 +6,7 @@ PYTHON ?= $(firstword $(foreach found,python3 python3.14 python3.13 python3.12 p
 BIN := .venv/bin
 TESTED := OMP_NUM_THREADS=1 TRITON_INTERPRET=1 $(BIN)/pytest -q
 
-.PHONY: quickstart test test-full lint clean
+.PHONY: quickstart test test-full lint docs clean
 .DELETE_ON_ERROR:
 
 quickstart: .venv/ready
@@ -23,8 +23,11 @@ lint: .venv/ready-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
+docs: .venv/ready-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 clean:
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf site .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 
 # torch first: it is the large one, and which build of it is installed is the machine's own choice (pip's configuration).
 .venv/ready: pyproject.toml

@@ -1,6 +1,7 @@
 """Writes the pages that are derived from the code: ``python docs/generate.py``. A test holds that they are up to date."""
 
 import json
+import re
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
@@ -13,7 +14,8 @@ from penstock.cli.commands import app
 from penstock.dsl.catalogue import Entry, catalogue, fields_of
 from penstock.dsl.pipeline import Generate, Pipeline, View
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
+EXAMPLES = sorted((HERE.parent / "examples").glob("*.yaml"))
 FAMILIES = {
     "drafter": "Drafters",
     "verifier": "Verifiers",
@@ -29,9 +31,6 @@ FAMILIES = {
     "search": "Search",
     "tap": "Taps",
 }
-EXITS = """\
-Exit codes: 0, all went well; 1, a claim does not hold, or lines were left out; 2, a mistake in what was asked, told in one
-message with its place and the way out; 130, stopped by Ctrl-C."""
 GENERATED = "<!-- Written by docs/generate.py; edit the code instead. -->\n"
 
 
@@ -61,6 +60,24 @@ def stage_section(entry: Entry) -> Iterator[str]:
     if entry.fields:
         yield from table(("field", "type", "default", "meaning"), [field_row(each) for each in entry.fields])
         yield ""
+    examples = examples_of(entry.stage)
+    if examples:
+        yield from (f"Examples: {examples}", "")
+
+
+def examples_page() -> str:
+    """Every spec of the folder ``examples``, under what its first line says of it."""
+    lines = [GENERATED, "# Examples", "", "The specs of the folder `examples`; the tests run and certify every one.", ""]
+    for path in EXAMPLES:
+        about, _, spec = path.read_text(encoding="utf-8").partition("\n")
+        lines += [f"## {path.stem}", "", about.removeprefix("# "), "", f'```yaml title="{path.name}"', spec.rstrip(), "```", ""]
+    return "\n".join(lines)
+
+
+def examples_of(kind: str) -> str:
+    """Links to the examples that name a stage."""
+    named = [path.stem for path in EXAMPLES if re.search(rf"\b{re.escape(kind)}\b", path.read_text(encoding="utf-8"))]
+    return ", ".join(f"[{name}](examples.md#{name})" for name in named)
 
 
 def field_row(field: Any) -> tuple[str, str, str, str]:
@@ -75,9 +92,14 @@ def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> Iterator[str]:
         yield "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in row) + " |"
 
 
+def head(page: str) -> str:
+    """What is written by hand, at the head of a page."""
+    return (HERE / f"{page}.head.md").read_text(encoding="utf-8").rstrip()
+
+
 def spec_page() -> str:
     """What stands at the top of a spec."""
-    lines = [GENERATED, (HERE / "spec.head.md").read_text(encoding="utf-8").rstrip(), ""]
+    lines = [GENERATED, head("spec"), ""]
     for title, model in (("The top", Pipeline), ("`generate`", Generate), ("A view", View)):
         rows = [field_row(each) for each in fields_of(model)]  # type: ignore[arg-type]
         lines += [f"## {title}", "", *table(("field", "type", "default", "meaning"), rows), ""]
@@ -86,7 +108,7 @@ def spec_page() -> str:
 
 def cli_page() -> str:
     """Every command with its options."""
-    lines = [GENERATED, "# Command line", "", EXITS, ""]
+    lines = [GENERATED, head("cli"), ""]
     for name, command in commands(typer.main.get_command(app), "penstock"):
         lines += list(command_section(name, command))
     return "\n".join(lines)
@@ -103,7 +125,7 @@ def command_section(name: str, command: Any) -> Iterator[str]:
     """One command."""
     context = click.Context(command, info_name=name)
     usage = " ".join(command.collect_usage_pieces(context))
-    yield from (f"## {name}", "", f"`{name} {usage}`", "", *help_lines(command.help or ""), "")
+    yield from (f"## {name}", "", f"`{name} {usage}`", "", *help_lines(command.help or ""))
     rows = [option_row(each) for each in command.params if each.param_type_name == "option" and "--help" not in each.opts]
     if rows:
         yield from table(("option", "default", "meaning"), rows)
@@ -111,10 +133,10 @@ def command_section(name: str, command: Any) -> Iterator[str]:
 
 
 def help_lines(text: str) -> Iterator[str]:
-    """Help text; what is marked as it stands becomes a block of commands."""
+    """Help text; what is marked to be left as it stands becomes a block of commands."""
     for part in text.split("\n\n"):
         if part.strip().startswith("\b"):
-            yield from ("```", *(line.strip() for line in part.strip().splitlines()[1:]), "```")
+            yield from ("```console", *(f"$ {line.strip()}" for line in part.strip().splitlines()[1:]), "```", "")
         else:
             yield from (" ".join(part.split()), "")
 
@@ -125,7 +147,7 @@ def option_row(option: Any) -> tuple[str, str, str]:
     return names, default, option.help or ""
 
 
-PAGES = {"stages.md": stages_page, "spec.md": spec_page, "cli.md": cli_page}
+PAGES = {"stages.md": stages_page, "examples.md": examples_page, "spec.md": spec_page, "cli.md": cli_page}
 
 
 def main() -> None:
