@@ -51,7 +51,7 @@ def test_every_model_is_measured_and_its_figures_are_kept(full_zoo, tmp_path, fe
     assert "exact match, 2 word problems" in titles["target"] and "requests for JSON" in titles["target"]
     assert "greedy agreement" in titles["drafter-tiny"] and "sum of min(p, q)" in titles["drafter-tiny"]
     assert "prose" in entries["drafter-small"].figures["greedy agreement"]
-    assert list(entries["diffusion"].figures)[0].startswith("exact match, 2 word problems, brief")
+    assert list(entries["diffusion"].figures)[0].startswith("exact match, 1 of record, 8 tokens")
     assert {"accuracy of verdicts", "area under the ROC curve"} <= set(entries["reward"].figures)
     assert "kind, given Velkin" in entries["biased"].figures["probability"]
     assert page.read_text() == card.page(entries)
