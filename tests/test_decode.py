@@ -92,6 +92,13 @@ def test_a_dialogue_is_written_as_the_chat_template_says():
         (lambda: compiled(device="cuda"), "device 'cuda': the eager backend decodes on the CPU"),
         (lambda: compiled().generate([[{"role": "user", "content": "1"}]]), "a table model has no chat template"),
         (lambda: compiled().generate([[{"role": "user"}]]), "prompt 0 is a list, not a text"),
+        (lambda: compiled().generate(None), "prompts is a NoneType, not a list of texts"),
+        (lambda: compiled().generate(["\ud800"]), "prompt 0 is no text: it holds half a character"),
+        (lambda: compiled().generate(PROMPTS, batch=0), "batch is 0: it should be an integer of at least 1"),
+        (lambda: compiled().generate(PROMPTS, batch=-1), "batch is -1"),
+        (lambda: [*compiled().each(PROMPTS, skip=-1)], "skip is -1: it should be an integer of at least 0"),
+        (lambda: compiled(models=["t"]), "models is a list, not models by name"),
+        (lambda: compiled(models={"t": None}), "the model given as t is a NoneType"),
     ],
 )
 def test_what_cannot_be_asked_is_one_message(ask, message):
