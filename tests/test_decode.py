@@ -35,6 +35,21 @@ def test_logprobs_are_of_the_model_or_of_what_was_selected_from(backend):
                 assert found == pytest.approx(float(logits.log_softmax(-1)[text[place]]), abs=1e-5)
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float64"])
+def test_models_compute_in_any_dtype_and_what_is_drawn_from_them_has_float32_or_more(dtype):
+    models = {"t": "zoo:drafter-tiny", "d": "zoo:drafter-tiny"}
+    runner = penstock.compile(Pipeline(models=models, stages=STAGES[:3]), dtype=dtype)
+    (result,) = runner.generate(["The"], max_new_tokens=6, logprobs="raw")
+    model = runner.loaded.models["t"].model
+    ids = torch.tensor([runner.text.encode("The") + result.tokens])
+    with torch.no_grad():
+        found = model(ids).logits[0, -1 - len(result.tokens) : -1, : runner.text.vocab]
+    wanted = found.to(torch.promote_types(found.dtype, torch.float32)).log_softmax(-1)
+    assert model.dtype == getattr(torch, dtype) and len(result.tokens) == 6
+    said = [float(row[token]) for row, token in zip(wanted, result.tokens, strict=True)]
+    assert result.logprobs == pytest.approx(said, abs=0.1)
+
+
 def test_logprobs_change_no_token():
     runner = compiled()
     plain = [result.tokens for result in runner.generate(PROMPTS, max_new_tokens=14)]
