@@ -35,6 +35,21 @@ def test_logprobs_are_of_the_model_or_of_what_was_selected_from(backend):
                 assert found == pytest.approx(float(logits.log_softmax(-1)[text[place]]), abs=1e-5)
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float64"])
+def test_models_compute_in_any_dtype_and_what_is_drawn_from_them_has_float32_or_more(dtype):
+    models = {"t": "zoo:drafter-tiny", "d": "zoo:drafter-tiny"}
+    runner = penstock.compile(Pipeline(models=models, stages=STAGES[:3]), dtype=dtype)
+    (result,) = runner.generate(["The"], max_new_tokens=6, logprobs="raw")
+    model = runner.loaded.models["t"].model
+    ids = torch.tensor([runner.text.encode("The") + result.tokens])
+    with torch.no_grad():
+        found = model(ids).logits[0, -1 - len(result.tokens) : -1, : runner.text.vocab]
+    wanted = found.to(torch.promote_types(found.dtype, torch.float32)).log_softmax(-1)
+    assert model.dtype == getattr(torch, dtype) and len(result.tokens) == 6
+    said = [float(row[token]) for row, token in zip(wanted, result.tokens, strict=True)]
+    assert result.logprobs == pytest.approx(said, abs=0.1)
+
+
 def test_logprobs_change_no_token():
     runner = compiled()
     plain = [result.tokens for result in runner.generate(PROMPTS, max_new_tokens=14)]
@@ -92,6 +107,13 @@ def test_a_dialogue_is_written_as_the_chat_template_says():
         (lambda: compiled(device="cuda"), "device 'cuda': the eager backend decodes on the CPU"),
         (lambda: compiled().generate([[{"role": "user", "content": "1"}]]), "a table model has no chat template"),
         (lambda: compiled().generate([[{"role": "user"}]]), "prompt 0 is a list, not a text"),
+        (lambda: compiled().generate(None), "prompts is a NoneType, not a list of texts"),
+        (lambda: compiled().generate(["\ud800"]), "prompt 0 is no text: it holds half a character"),
+        (lambda: compiled().generate(PROMPTS, batch=0), "batch is 0: it should be an integer of at least 1"),
+        (lambda: compiled().generate(PROMPTS, batch=-1), "batch is -1"),
+        (lambda: [*compiled().each(PROMPTS, skip=-1)], "skip is -1: it should be an integer of at least 0"),
+        (lambda: compiled(models=["t"]), "models is a list, not models by name"),
+        (lambda: compiled(models={"t": None}), "the model given as t is a NoneType"),
     ],
 )
 def test_what_cannot_be_asked_is_one_message(ask, message):

@@ -122,6 +122,11 @@ def test_an_empty_prompt_is_refused():
         run(pipeline(), [""])
 
 
+def test_a_prompt_that_cannot_be_is_told_by_its_own_number_before_any_is_decoded():
+    with pytest.raises(PenstockError, match="prompt 3 is empty"):
+        next(compile(pipeline()).each(["1", "2", "3", ""], batch=2))
+
+
 def test_models_that_do_not_share_a_vocabulary_are_refused_naming_both():
     models = {"t": "table:7:1", "d": "table:5:1"}
     with pytest.raises(PenstockError, match=r"models (t and d|d and t) have (7 and 5|5 and 7) tokens"):
@@ -152,7 +157,7 @@ def test_a_drafter_that_answers_nan_is_an_error_not_a_law_of_its_own():
 @pytest.mark.parametrize("value", [-0.01, float("nan"), [0.5, -1.0]])
 def test_a_request_parameter_is_checked_as_its_field_is(value):
     heated = pipeline(Temperature(value=param("heat", default=0.8)))
-    with pytest.raises(PenstockError, match="request parameter heat is"):
+    with pytest.raises(PenstockError, match=r"request parameter heat is .*: it should(.|\n)*fix: give what a spec may"):
         run(heated, ["1", "2"], params={"heat": value})
 
 

@@ -165,6 +165,26 @@ def depth(parents, site):
     return 0 if site == 0 else 1 + depth(parents, parents[site - 1] + 1)
 
 
+def fails(ids, logits):
+    raise ValueError("boo")
+
+
+@pytest.mark.parametrize(
+    "processor, drafted, message",
+    [
+        (lambda ids, logits: logits[:, :2], False, r"returned \[1, 2\], not logits \[1, 3\]"),
+        (lambda ids, logits: logits[:, :2], True, r"returned \[., 2\], not logits"),
+        (lambda ids, logits: None, True, "returned a NoneType, not logits"),
+        (lambda ids, logits: logits * float("nan"), True, "the logits of row 0 are NaN"),
+        (fails, True, "fails on a text that it is tried on: ValueError: boo"),
+    ],
+)
+def test_a_processor_that_returns_no_logits_is_one_message(processor, drafted, message):
+    drafters = (ModelDrafter(model="d"),) if drafted else ()
+    with pytest.raises(PenstockError, match=message):
+        decode_stages((*drafters, ModelVerifier(model="t"), LogitsProcessors(processors=(processor,))), [1])
+
+
 def test_one_that_remembers_is_for_undrafted_pipelines():
     verifier, counting = ModelVerifier(model="t"), LogitsProcessors(processors=(Counting(),))
     with pytest.raises(PenstockError, match="stage transform.logits_processors: Counting remembers what it was asked"):

@@ -112,6 +112,12 @@ def test_a_config_that_contradicts_itself_is_one_message(config, message):
         penstock.from_generation_config(config, REFERENCE, REFERENCE)
 
 
+def test_a_mistake_in_a_file_is_told_with_its_place(tmp_path):
+    (tmp_path / "generation_config.json").write_text('{"do_sample": true, "top_k": -1}')
+    with pytest.raises(PenstockError, match=r"generation_config.json: stage transform.top_k, field k: should be greater"):
+        penstock.from_generation_config(tmp_path, REFERENCE)
+
+
 def test_the_command_prints_a_spec_that_checks(tmp_path):
     (tmp_path / "generation_config.json").write_text(json.dumps({"do_sample": True, "top_p": 0.9, "max_new_tokens": 8}))
     run = lambda *options: CliRunner().invoke(app, [*options])  # noqa: E731

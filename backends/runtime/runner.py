@@ -31,14 +31,18 @@ class Decoder:
 
     def start(self, requests: Sequence[Request]) -> State:
         """A state with one row a request, prompts prefilled where what models compute of them is kept."""
+        self.refuse(requests)
+        keys = [request.key for request in self.keyed(requests)]
+        state = new_state(self.graph.plan, requests, self.models, keys, self.graph.nodes)
+        return state if self.graph.plan.kind == "canvas" else prefilled(state)
+
+    def refuse(self, requests: Sequence[Request]) -> None:
+        """Raises PenstockError for the first request that has nothing to go on from, or more than a model or a stage can hold."""
         for i, r in enumerate(requests):
             length = r.limit if r.canvas is None else len(r.canvas)
             for stage in (p.stage for p in self.graph.plan.stages):
                 stage.refuse(length)
             self._fits(f"prompt {i}", {name: len(r.prompts.get(name, ())) for name in self.models}, length)
-        keys = [request.key for request in self.keyed(requests)]
-        state = new_state(self.graph.plan, requests, self.models, keys, self.graph.nodes)
-        return state if self.graph.plan.kind == "canvas" else prefilled(state)
 
     def generate(self, state: State) -> State:
         """Step until no row is live; paused rows stay as they are."""

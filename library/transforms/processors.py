@@ -59,8 +59,15 @@ class LogitsProcessors(Stage):
         padded = torch.nn.functional.pad(ids, (padding, 0), value=self.pad)
         for each in self.processors:
             skips = skipping(each)
+            shape = logits.shape
             logits = each(padded, logits) if skips is None else skips(ids, logits)
+            if not isinstance(logits, Tensor) or logits.shape != shape:
+                given = list(logits.shape) if isinstance(logits, Tensor) else f"a {type(logits).__name__}"
+                raise self.unfit(each, f"returned {given}, not logits {list(shape)}", "return what was given, with other values")
         return logits
+
+    def unfit(self, processor: Any, does: str, fix: str) -> PenstockError:
+        return PenstockError(f"stage {self.kind}: {type(processor).__name__} {does}", where=self.source, fix=fix)
 
     def check_memory(self, vocab: int) -> None:
         """Raises PenstockError for a processor that answers differently once it has been asked something else."""
@@ -68,18 +75,14 @@ class LogitsProcessors(Stage):
         one, other = torch.randint(vocab, (2, 1, PROBE), generator=draws)
         logits = torch.randn(1, vocab, generator=draws)
         for each in self.processors:
+            fix = "leave the drafter out, or use a stage of its kind"
             try:
                 first, _, again = ((skipping(each) or each)(ids, logits.clone()) for ids in (one, other, one))
-                same = torch.equal(first, again)
-            except Exception:  # one that counts on being asked in order may do anything
-                same = False
+                same = not isinstance(first, Tensor) or torch.allclose(first, again, rtol=0, atol=0, equal_nan=True)
+            except Exception as error:  # one that counts on being asked in order may do anything
+                raise self.unfit(each, f"fails on a text that it is tried on: {type(error).__name__}: {error}", fix) from error
             if not same:
-                raise PenstockError(
-                    f"stage {self.kind}: {type(each).__name__} remembers what it was asked, and a draft asks about texts "
-                    "that may never be",
-                    where=self.source,
-                    fix="leave the drafter out, or use a stage of its kind",
-                )
+                raise self.unfit(each, "remembers what it was asked, and a draft asks about texts that may never be", fix)
 
     def small(self, v: int) -> "LogitsProcessors":
         return self

@@ -64,6 +64,16 @@ def from_generation_config(config: Any, model: str, draft: str | None = None) ->
     ``model``, ``draft``: references. Raises PenstockError naming the first field that no stage stands for.
     """
     told = Config(contents(config))
+    if not isinstance(config, str | Path):
+        return imported(told, model, draft)
+    try:
+        return imported(told, model, draft)
+    except PenstockError as error:
+        raise PenstockError(error.what, where=str(file_of(config)), fix=error.fix) from None
+
+
+def imported(told: Config, model: str, draft: str | None) -> Pipeline:
+    """The pipeline of a config that has been read."""
     stages = [*drafters(told, draft), library.ModelVerifier(model=MODEL), *(made for make in ORDER for made in make(told))]
     views = {OTHER: View(model=MODEL, prompt=library.LastToken())} if any(s.kind == library.Guidance.kind for s in stages) else {}
     models = {MODEL: model} | ({DRAFT: draft} if draft else {})
@@ -80,7 +90,7 @@ def contents(config: Any) -> Mapping[str, Any]:
         return config.to_dict()  # type: ignore[no-any-return]
     if isinstance(config, Mapping):
         return config
-    path = Path(config) / FILE if Path(config).is_dir() else Path(config)
+    path = file_of(config)
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -89,6 +99,11 @@ def contents(config: Any) -> Mapping[str, Any]:
     if not isinstance(told, dict):
         raise PenstockError("the config is no mapping", where=str(path), fix=f"name a {FILE}")
     return told
+
+
+def file_of(config: str | Path) -> Path:
+    """The file that a config is in, given itself or by its folder."""
+    return Path(config) / FILE if Path(config).is_dir() else Path(config)
 
 
 def refuse_rest(config: Config) -> None:

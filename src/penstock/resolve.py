@@ -86,7 +86,10 @@ def model(reference: ModelReference, text: Text, dtype: torch.dtype = torch.floa
 
 
 def given(model: Any, name: str, text: Text) -> Model:
-    """A model of transformers that is here already, as `model` gives it."""
+    """A model of transformers that is here already, as `model` gives it. Raises PenstockError for anything else."""
+    if not hasattr(getattr(model, "config", None), "get_text_config"):
+        what = f"the model given as {name} is a {type(model).__name__}"
+        raise PenstockError(what, fix="give what AutoModelForCausalLM.from_pretrained returns")
     from penstock.backends.runtime import hf
 
     driven: Any = hf.wrapped(model, name, text.vocab, text.mask)

@@ -53,3 +53,31 @@ def test_a_request_parameter_changes_the_text_and_its_absence_does_not(run):
 def test_a_wrong_parameter_is_one_message(run, option, message):
     result = run("--param", option)
     assert result.exit_code == 2 and message in result.output and "Traceback" not in result.output
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda lines: [lines[0], lines[2]],
+        lambda lines: lines[::-1],
+        lambda lines: [*lines, lines[0]],
+        lambda lines: [lines[0].replace('"1 2"', '"2 1"'), *lines[1:]],
+    ],
+    ids=["one taken out", "turned round", "one added", "another prompt"],
+)
+def test_a_results_file_that_was_changed_is_refused(run, tmp_path, edit):
+    out = tmp_path / "out.jsonl"
+    asked = ("--prompt", "1 2", "--prompt", "6", "--prompt", "3", "--out", str(out))
+    assert run(*asked).exit_code == 0
+    whole = out.read_text()
+    out.write_text(whole[: whole.index("\n") + 9])
+    assert run(*asked).exit_code == 0 and out.read_text().count("\n") == 3
+    out.write_text("".join(edit(whole.splitlines(True))))
+    changed = run(*asked)
+    assert changed.exit_code == 2 and "this is not the result of prompt" in changed.output
+
+
+@pytest.mark.parametrize("option", [("--json",), ("--logprobs", "raw"), ("--out", "results.jsonl")])
+def test_a_stream_refuses_what_it_would_not_obey(run, option):
+    result = run("--prompt", "6", "--stream", *option)
+    assert result.exit_code == 2 and f"--stream prints text alone, and {option[0]} asks for more" in result.output

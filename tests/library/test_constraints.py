@@ -145,7 +145,7 @@ REFUSED = {
     "a keyword": (JsonSchema(schema_={"items": {"not": {}}}), r"field schema: schema at /items/not: the keyword not"),
 }
 UNCOMPILED = {
-    "a bad pattern": (Regex(pattern="a("), "zoo:target", r"stage constraint.regex, field pattern: it does not compile: .*regex"),
+    "a bad pattern": (Regex(pattern="a("), "zoo:target", r"regex, field pattern: it does not compile: .*: unclosed group"),
     "bad rules": (Grammar(grammar="start: y"), "zoo:target", r"field grammar: it does not compile: at 1\(8\): unknown name"),
     "too slow": (Regex(pattern="a", compile_seconds=1e-4), "zoo:target", r"not compile within 0.0001 seconds\n  fix: .*seconds"),
     "no end": (Regex(pattern="1"), "table:3:1", r"no token of its models ends a text"),

@@ -48,7 +48,7 @@ class CausalModel:
         return Call(query, positions[:, : feed.visible.shape[2]], feed.visible, feed.hidden, states, self.slopes)
 
     def _run(self, call: Call, cache: Any, inputs: dict[str, Tensor], model: PreTrainedModel | None = None) -> Tensor:
-        """Logits ``[b,n,v]``, padding included; ``model``: a part of it, by default all."""
+        """Logits ``[b,n,v]``, padding included, in float32 at least, as generate has them; ``model``: a part, by default all."""
         if self._positioned:
             inputs = {**inputs, "position_ids": call.query}
         token = CURRENT.set(call)
@@ -56,7 +56,8 @@ class CausalModel:
             out = (model or self.model)(**inputs, use_cache=True, **{self._cache_argument: cache})
         finally:
             CURRENT.reset(token)
-        return out.logits
+        logits: Tensor = out.logits
+        return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
     def _inputs(self, feed: Feed) -> dict[str, Tensor]:
         if feed.hidden is not None:  # the first layer run takes them from the call

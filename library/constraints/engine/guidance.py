@@ -114,5 +114,7 @@ def of_json_schema(schema: dict[str, Any], spacing: dict[str, Any]) -> str:
 
 def first_line(error: str) -> str:
     """What of an engine's report is for its user."""
-    told = error.partition("<state>")[0].strip().splitlines()[0].rstrip(":")
-    return told.removeprefix("at 1(8): failed to compile JSON schema: ")
+    lines = error.partition("<state>")[0].strip().splitlines()
+    told = lines[0].rstrip(":").removeprefix("at 1(8): failed to compile JSON schema: ")
+    reason = next((line.removeprefix("error") for line in lines if line.startswith("error: ")), "")
+    return told + reason

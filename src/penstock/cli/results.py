@@ -1,7 +1,7 @@
 """A file of results that grows line by line: whatever stops a run, the same command goes on where it ended."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
@@ -17,8 +17,11 @@ def digest(*of: Any) -> str:
     return blake2b(json.dumps(of, sort_keys=True).encode(), digest_size=6).hexdigest()
 
 
-def done(out: Path, run: str) -> int:
-    """How many whole lines of this run the file holds; what was cut off in the middle of a line goes. Raises PenstockError."""
+def done(out: Path, run: str, prompts: Sequence[Any]) -> int:
+    """How many whole lines of this run the file holds, one a prompt; what was cut off in the middle of a line goes.
+
+    Raises PenstockError for a line of another run, and for one that has been moved, taken out or added.
+    """
     try:
         content = out.read_bytes()
     except FileNotFoundError:
@@ -28,8 +31,11 @@ def done(out: Path, run: str) -> int:
     whole = content[: content.rfind(b"\n") + 1]
     lines = whole.splitlines()
     for number, line in enumerate(lines, 1):
-        if run_of(line) != run:
-            raise PenstockError("the file holds results of another run", where=f"{out}:{number}:1", fix=AGAIN)
+        told, place = fields(line), f"{out}:{number}:1"
+        if told.get("run") != run:
+            raise PenstockError("the file holds results of another run", where=place, fix=AGAIN)
+        if number > len(prompts) or told.get("prompt") != prompts[number - 1]:
+            raise PenstockError(f"the file was changed: this is not the result of prompt {number}", where=place, fix=AGAIN)
     if content and not lines and not content.startswith(b'{"run": "'[: len(content)]):
         raise PenstockError("the file holds something else", where=str(out), fix=AGAIN)
     if len(whole) < len(content):
@@ -43,13 +49,13 @@ def unkept(out: Path, error: OSError) -> PenstockError:
     return PenstockError(f"results cannot be kept here: {error.strerror}", where=str(out), fix="name a file as --out")
 
 
-def run_of(line: bytes) -> str | None:
-    """The run that a line of results says it is of."""
+def fields(line: bytes) -> dict[str, Any]:
+    """What a line of results says; nothing where it is no such line."""
     try:
         told = json.loads(line)
-    except ValueError:
-        return None
-    return told.get("run") if isinstance(told, dict) else None
+    except (ValueError, RecursionError):
+        return {}
+    return told if isinstance(told, dict) else {}
 
 
 @contextmanager

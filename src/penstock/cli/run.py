@@ -66,6 +66,7 @@ def run(
     told = as_json or out is not None
     runner = penstock.compile(pipeline, backend=backend, device=device, dtype=dtype, timed=told)  # type: ignore[arg-type]
     if stream:
+        unstreamed(out=out, json=as_json, logprobs=logprobs)
         streamed(runner, lines, max_new_tokens=max_new_tokens, seed=seed, stop=stop, params=given)
         return
     whole = Run(runner, lines, asked, given, batch)
@@ -90,6 +91,13 @@ def refuse(broken: Sequence[Broken], keep_going: bool) -> None:
         raise PenstockError(f"{error.what}{more}", where=error.where, fix=f"{error.fix}, or decode the rest with --keep-going")
     for line in broken:
         typer.echo(f"left out: {line.error}", err=True)
+
+
+def unstreamed(**told: Any) -> None:
+    """Raises PenstockError for an option that a stream would not obey."""
+    for name, value in told.items():
+        if value:
+            raise PenstockError(f"--stream prints text alone, and --{name} asks for more", fix="leave one of them out")
 
 
 def streamed(runner: "Runner", lines: Sequence[Line | Broken], **asked: Any) -> None:
@@ -124,7 +132,7 @@ class Run:
 
     def into(self, out: Path) -> int:
         """Add to a file what it has not yet; how many lines were broken."""
-        skip = results.done(out, self.name)
+        skip = results.done(out, self.name, [line.prompt for line in self.sound])
         with results.growing(out) as file, bar(len(self.sound), skip) as advance:
             try:
                 for each in self.generations(skip):

@@ -18,10 +18,32 @@ def check_prompts(prompts: Any) -> None:
     """Raises PenstockError unless these are several prompts: a text is a sequence too, of its characters."""
     if isinstance(prompts, str):
         raise PenstockError("prompts is one text, not a list of them", fix="write [prompt]")
+    if not isinstance(prompts, Sequence):
+        raise PenstockError(f"prompts is a {type(prompts).__name__}, not a list of texts", fix="write [prompt, ...]")
     for row, prompt in enumerate(prompts):
         if not isinstance(prompt, str) and not is_dialogue(prompt):
             what = f"prompt {row} is a {type(prompt).__name__}, not a text"
             raise PenstockError(what, fix='give texts, or dialogues as [{"role": "user", "content": "..."}]')
+        for text in [prompt] if isinstance(prompt, str) else [message["content"] for message in prompt]:
+            if not is_unicode(text):
+                raise PenstockError(f"prompt {row} is no text: it holds half a character", fix="leave surrogates out of it")
+
+
+def is_unicode(text: str) -> bool:
+    """Whether a text can be encoded; Python keeps bytes that are no text as halves of characters."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def count(name: str, value: Any, least: int) -> int:
+    """A number of prompts that a call gives, checked. Raises PenstockError."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        what = f"{name} is {value!r}: it should be an integer of at least {least}"
+        raise PenstockError(what, fix=f"for example {name}={least}")
+    return value
 
 
 def generate(pipeline: Pipeline, seed: int | None, max_new_tokens: int | None) -> Generate:
@@ -67,6 +89,7 @@ def check_value(stage: Stage, field: str, name: str, value: float | None) -> Non
     try:
         type(stage).model_validate({**fields, field: value})
     except ValidationError as error:
-        reason = error.errors()[0]["msg"]
+        reason = error.errors()[0]["msg"].replace("Input should", "it should")
         place = f"stage {stage.kind}, field {field}"
-        raise PenstockError(f"request parameter {name} is {value}: {reason}", where=place) from None
+        fix = f"give what a spec may give as {field}; `penstock stages --json` tells its bounds"
+        raise PenstockError(f"request parameter {name} is {value!r}: {reason}", where=place, fix=fix) from None

@@ -37,6 +37,8 @@ class Loaded:
 
         Raises PenstockError for what cannot be loaded, for names that there are not, and for different vocabularies.
         """
+        if not isinstance(given or {}, Mapping):
+            raise PenstockError(f"models is a {type(given).__name__}, not models by name", fix="give {name: model}")
         references = pipeline.all_models()
         check_memory({name: each for name, each in references.items() if name not in (given or {})}, means.computed_in)
         texts = {name: resolve.text(references[name]) for name in dict.fromkeys(views_of(pipeline.stages).values())}

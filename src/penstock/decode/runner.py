@@ -7,7 +7,7 @@ from typing import Any, Literal
 from torch import Tensor
 
 from penstock.backends.runtime.runner import Decoded, Decoder, Request, forwards, read
-from penstock.decode.asked import Params, check_prompts, generate, request_values
+from penstock.decode.asked import Params, check_prompts, count, generate, request_values
 from penstock.decode.binding import Bound, Loaded
 from penstock.decode.dialogue import Prompt
 from penstock.decode.generation import Generation, Stats
@@ -62,7 +62,8 @@ class Runner:
         ``logprobs``: of the model's own logits (raw) or of what was selected from (composed).
         Raises PenstockError for what cannot be asked.
         """
-        size = batch or max(len(prompts), 1)
+        check_prompts(prompts)
+        size = max(len(prompts), 1) if batch is None else batch
         asked = max_new_tokens, seed, params, stop
         return list(self.each(prompts, *asked, logprobs=logprobs, batch=size))
 
@@ -79,6 +80,7 @@ class Runner:
         skip: int = 0,
     ) -> Iterator[Generation]:
         """As `generate`, in order, each batch as it is done; the first ``skip`` are left out, as if they had been decoded."""
+        count("batch", batch, 1), count("skip", skip, 0)
         bound, stops = self.bound(logprobs), self.stops(stop)
         requests = self.requests(prompts, max_new_tokens, seed, params)
         for first in range(skip - skip % batch, len(prompts), batch):
@@ -129,7 +131,7 @@ class Runner:
     def requests(
         self, prompts: Sequence[Prompt], max_new_tokens: int | None, seed: int | None, params: Params | None
     ) -> list[Request]:
-        """What the decoder is asked, every request with its noise key."""
+        """What the decoder is asked, every request with its noise key; what one cannot be is told before any is decoded."""
         check_prompts(prompts)
         if not prompts:
             return []
@@ -137,6 +139,7 @@ class Runner:
         values = request_values(self.pipeline, params or {}, len(prompts))
         rows = zip(prompts, values, strict=True)
         made = [Request(self.views_of(prompt), asked.max_new_tokens, None, row) for prompt, row in rows]
+        self.decoder.refuse(made)
         return self.decoder.keyed(made, asked.seed)
 
     def results(self, prompts: Sequence[Prompt], state: State, watch: Watch, stops: Stops) -> list[Generation]:
