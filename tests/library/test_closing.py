@@ -165,9 +165,9 @@ def asked(schema, **fields):
 def test_a_limit_that_nothing_fits_in_is_refused():
     compiled = penstock.compile(asked({"const": "a long text that takes a few tokens"}))
     with pytest.raises(PenstockError, match=r"shortest text found takes \d+ tokens, and max_new_tokens is 3\n  fix") as refused:
-        compiled.run(["Say it."], max_new_tokens=3)
+        compiled.generate(["Say it."], max_new_tokens=3)
     least = int(str(refused.value.fix).split()[-1])
-    (whole,) = compiled.run(["Say it."], max_new_tokens=least)
+    (whole,) = compiled.generate(["Say it."], max_new_tokens=least)
     assert (json.loads(whole.text), whole.status) == ("a long text that takes a few tokens", "eos")
     assert len(whole.tokens) == least
 

@@ -46,7 +46,7 @@ def test_keys_cost_no_forward_of_the_target():
         stages = (*([drafter] if drafter else []), VERIFIER, Temperature(value=0), JsonSchema(schema_=PERSON))
         results = penstock.run(Pipeline(models={"t": "zoo:target"}, stages=stages), PROMPTS)
         texts[drafter is not None] = [r.text for r in results]
-        assert all((r.tokens_per_forward > 2) == (drafter is not None) for r in results)
+        assert all((r.stats.accepted_per_forward > 2) == (drafter is not None) for r in results)
     assert texts[True] == texts[False]
 
 
