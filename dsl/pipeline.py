@@ -17,6 +17,7 @@ from penstock.dsl.param import Param
 from penstock.dsl.registry import nearest
 from penstock.dsl.spelling import NAME
 from penstock.dsl.stage import Stage, StageField
+from penstock.dsl.tokens import TokenId
 from penstock.ir.errors import PenstockError
 
 Name = Annotated[str, Field(pattern=NAME)]
@@ -47,6 +48,8 @@ class Generate(Declared):
     """Where a text has not ended before."""
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 0
     """What all noise derives from; equal requests of one run are told apart."""
+    eos: tuple[TokenId, ...] | None = None
+    """Ids that end a text, instead of those that the target's folder names."""
     stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     """Texts that end a continuation, which is then what stands before them."""
 

@@ -119,7 +119,7 @@ def test_what_would_be_ignored_is_refused(model, runner, inputs, what):
 
 def test_another_model_and_other_prompts_are_refused(runner, inputs):
     other = AutoModelForCausalLM.from_pretrained(zoo.path("drafter-tiny"), dtype=torch.float32)
-    with pytest.raises(PenstockError, match=r"not decode with\n.*penstock.compile\(pipeline, models=\{name: model\}\)"):
+    with pytest.raises(PenstockError, match=r"not the target of the pipeline\n.*compile\(pipeline, models=\{name: model\}\)"):
         other.generate(inputs["input_ids"][:1], max_new_tokens=4, custom_generate=runner)
     view = View(model="t", prompt=Counterfactual(swap={"Mia": "Leo"}))
     pipeline = Pipeline(models={"t": "zoo:drafter-tiny"}, views={"v": view}, stages=(ModelVerifier(model="t", view="v"),))

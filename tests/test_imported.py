@@ -131,3 +131,15 @@ def test_the_command_prints_a_spec_that_checks(tmp_path):
             (tmp_path / "other.json").write_bytes(content)
         refused = run("import", str(tmp_path / "other.json"), "--model", REFERENCE)
         assert refused.exit_code == 2 and message in refused.stderr
+
+
+def test_the_tokens_that_end_a_text_are_those_of_the_config(model):
+    plain = penstock.compile(penstock.from_generation_config(dict(max_new_tokens=12, do_sample=False), REFERENCE))
+    [whole] = plain.generate(PROMPTS[:1])
+    end = whole.tokens[5]
+    config = GenerationConfig(max_new_tokens=12, do_sample=False, eos_token_id=[end, 0], pad_token_id=1)
+    pipeline = penstock.from_generation_config(config, REFERENCE)
+    [cut] = penstock.compile(penstock.load(penstock.dump(pipeline))).generate(PROMPTS[:1])
+    assert cut.tokens == whole.tokens[: whole.tokens.index(end) + 1] and cut.status == "eos"
+    with pytest.raises(PenstockError, match="generate, field eos: there is no token 9999"):
+        penstock.check(pipeline.but(generate={"eos": (9999,)}))

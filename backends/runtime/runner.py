@@ -43,6 +43,11 @@ class Decoder:
             for stage in (p.stage for p in self.graph.plan.stages):
                 stage.refuse(length)
             self._fits(f"prompt {i}", {name: len(r.prompts.get(name, ())) for name in self.models}, length)
+            for name, model in self.models.items():
+                beyond = max(r.prompts.get(name, ()), default=0)
+                if beyond >= model.vocab:
+                    what = f"prompt {i}: token {beyond} is none of the {model.vocab} that {model.name} has"
+                    raise PenstockError(what, fix="give the model its own tokenizer")
 
     def generate(self, state: State) -> State:
         """Step until no row is live; paused rows stay as they are."""

@@ -28,7 +28,7 @@ PLAIN = {
 }
 """Fields that no stage stands for; at these values they do nothing."""
 SILENT = frozenset(
-    "use_cache cache_implementation cache_config max_cache_len pad_token_id bos_token_id eos_token_id decoder_start_token_id "
+    "use_cache cache_implementation cache_config max_cache_len pad_token_id bos_token_id decoder_start_token_id "
     "renormalize_logits transformers_version low_memory compile_config disable_compile prefill_chunk_size is_assistant "
     "num_assistant_tokens num_assistant_tokens_schedule assistant_confidence_threshold assistant_lookbehind target_lookbehind "
     "max_matching_ngram_size do_sample max_length max_new_tokens _from_model_config continuous_batching_config".split()
@@ -79,7 +79,9 @@ def imported(told: Config, model: str, draft: str | None) -> Pipeline:
     models = {MODEL: model} | ({DRAFT: draft} if draft else {})
     limit = told["max_new_tokens"] or told["max_length"]
     stop = told["stop_strings"] or ()
-    made = Generate(max_new_tokens=min(int(limit), MAX_NEW_TOKENS), stop=(stop,) if isinstance(stop, str) else tuple(stop))
+    ends = told.eos if told["eos_token_id"] is not None else None
+    stops = (stop,) if isinstance(stop, str) else tuple(stop)
+    made = Generate(max_new_tokens=min(int(limit), MAX_NEW_TOKENS), eos=ends, stop=stops)
     refuse_rest(told)
     return Pipeline(models=models, views=views, stages=tuple(stages), generate=made)
 

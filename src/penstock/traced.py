@@ -46,6 +46,8 @@ def facts_of(pipeline: Pipeline, loaded: Mapping[str, Model]) -> dict[str, Stand
     known = {name: fact for name, fact in facts.items() if fact is not None}
     one_size(known, declared)
     vocab = next((fact.vocab for fact in known.values()), None)
+    if vocab is not None:
+        check_tokens(pipeline.generate, "generate", vocab)
     for stage in pipeline.every_stage() if vocab is not None else ():
         check_tokens(stage, f"stage {stage.kind}", vocab)
     return {name: fact or resolve.unknown(references[name], vocab or SOME) for name, fact in facts.items()}

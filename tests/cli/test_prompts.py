@@ -157,3 +157,13 @@ def test_a_parameter_that_some_lines_lack_is_told(files):
     refused = run(files, "--json", prompts="some.jsonl")
     assert refused.exit_code == 2 and "line 2 has no parameter heat, as other lines have" in refused.stderr
     assert run(files, "--json", "--param", "heat=2", prompts="some.jsonl").exit_code == 0
+
+
+def test_a_prompt_that_cannot_be_decoded_is_a_broken_line_too(files):
+    (files / "unfit.jsonl").write_text('"1 2"\n{"prompt": ""}\n{"prompt": "9"}\n{"prompt": "3", "params": {"heat": -1}}\n"4"\n')
+    refused = run(files, "--json", prompts="unfit.jsonl")
+    assert refused.exit_code == 2 and refused.stdout == ""
+    assert "unfit.jsonl:2:1: the prompt is empty for view t; 2 more lines are broken" in refused.stderr
+    kept = run(files, "--json", "--keep-going", prompts="unfit.jsonl")
+    assert kept.exit_code == 1 and kept.stderr.count("left out: ") == 3
+    assert [json.loads(line)["prompt"] for line in kept.stdout.splitlines()] == ["1 2", "4"]

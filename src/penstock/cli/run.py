@@ -65,6 +65,10 @@ def run(
     given = dict(parameter(text) for text in param or [])
     told = as_json or out is not None
     runner = penstock.compile(pipeline, backend=backend, device=device, dtype=dtype, timed=told)  # type: ignore[arg-type]
+    unfit = [bad for line in files.sound(lines) if (bad := unfit_for(runner, line, prompts, max_new_tokens, given)) is not None]
+    refuse(unfit, keep_going)
+    left_out = {bad.number: bad for bad in unfit}
+    lines = [left_out.get(line.number, line) for line in lines]
     if stream:
         unstreamed(out=out, json=as_json, logprobs=logprobs)
         streamed(runner, lines, max_new_tokens=max_new_tokens, seed=seed, stop=stop, params=given)
@@ -74,6 +78,18 @@ def run(
     if not told:
         console().print(f"  guarantee: {penstock.promise(pipeline)}", style="dim")
     raise typer.Exit(1 if broken else 0)
+
+
+def unfit_for(runner: "Runner", line: Line, file: Path | None, limit: int | None, given: dict[str, float]) -> Broken | None:
+    """What keeps a line of a file from being decoded, if anything does; what was typed is told as it stands."""
+    if file is None or not line.number:
+        return None
+    try:
+        runner.requests([line.prompt], limit, None, {**given, **line.params})
+    except PenstockError as error:
+        what, where = error.what.replace("prompt 0", "the prompt", 1), f"{file}:{line.number}:1"
+        return Broken(line.number, PenstockError(what, where=where, fix=error.fix))
+    return None
 
 
 def of(logprobs: str | None) -> str | None:

@@ -25,11 +25,16 @@ from penstock.traced import traced
 
 @dataclass(frozen=True)
 class Loaded:
-    """The models of a pipeline and their tokenizers, by model name; ``text`` is the target's."""
+    """The models of a pipeline and their tokenizers, by model name; ``target`` is the name of the one that is decoded."""
 
     models: dict[str, Model]
     texts: dict[str, Text]
-    text: Text
+    target: str
+
+    @property
+    def text(self) -> Text:
+        """The target's tokenizer."""
+        return self.texts[self.target]
 
     @classmethod
     def of(cls, pipeline: Pipeline, means: Means, given: Mapping[str, Any] | None = None) -> "Loaded":
@@ -52,7 +57,7 @@ class Loaded:
             name: resolve.given(here[name], name, text) if name in here else resolve.model(references[name], text, dtype)
             for name, text in texts.items()
         }
-        return cls(models, texts, texts[target])
+        return cls(models, texts, target)
 
 
 @dataclass
@@ -71,7 +76,8 @@ class Bound:
     ) -> "Bound":
         """Trace and lower the pipeline for these models; ``eos``: what ends a text, if not what the target's tokenizer says."""
         pipeline = pipeline.but(stages=tuple(stage.knowing(loaded.text) for stage in pipeline.stages))
-        step = traced(pipeline, tuple(sorted(loaded.text.eos)) if eos is None else eos, loaded.models)
+        ends = pipeline.generate.eos if eos is None else eos
+        step = traced(pipeline, tuple(sorted(loaded.text.eos)) if ends is None else ends, loaded.models)
         views, clock = views_of(pipeline.stages), Clock()
         first = next(iter(elaborate(pipeline.stages).scorers[-1].stage.views()))
         named = [handle.removeprefix("view:") for handle in step.handles if handle.startswith("view:")]

@@ -75,9 +75,8 @@ def generated(
 
 def check(pipeline: Pipeline, loaded: Loaded, model: Any, config: Any, rest: dict[str, Any]) -> None:
     """Raises PenstockError for another model, and for what generate was told and a pipeline does not obey."""
-    own = [getattr(each, "model", None) for each in loaded.models.values()]
-    if not any(model is each for each in own):
-        what = "generate was called on a model that the pipeline does not decode with"
+    if getattr(loaded.models[loaded.target], "model", None) is not model:
+        what = "generate was called on a model that is not the target of the pipeline"
         raise PenstockError(what, where="custom_generate", fix="penstock.compile(pipeline, models={name: model})")
     if pipeline.views:
         what = "the pipeline has views with prompts of their own, and generate gives ids, not texts"

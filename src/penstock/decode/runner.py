@@ -171,7 +171,8 @@ class Runner:
 
     def ended(self, tokens: list[int]) -> list[int]:
         """Up to the first end of text: a canvas goes on after it."""
-        end = next((i for i, token in enumerate(tokens) if token in self.text.eos), len(tokens))
+        ends = self.text.eos if self.pipeline.generate.eos is None else self.pipeline.generate.eos
+        end = next((i for i, token in enumerate(tokens) if token in ends), len(tokens))
         return tokens[: end + 1]
 
     def views_of(self, prompt: Prompt) -> dict[str, list[int]]:
