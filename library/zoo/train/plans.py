@@ -120,7 +120,7 @@ PLANS = {
             "reward",
             SMALL,
             "judging",
-            steps=18000,
+            steps=15000,
             peak=2e-3,
             prose=0.0,
             documents="judged",
