@@ -106,6 +106,7 @@ IGNORED = {
     "num_beams=2": lambda model, ids: dict(num_beams=2),
     "a filled cache": filled,
     "the attention mask hides": lambda model, ids: dict(attention_mask=torch.tensor([[1] * (ids.shape[1] - 1) + [0]])),
+    "position_ids do not count from 0": lambda model, ids: dict(position_ids=torch.arange(3, 3 + ids.shape[1])[None]),
     "remembers what it was asked": lambda model, ids: dict(guidance_scale=1.5),
 }
 

@@ -50,6 +50,7 @@ def generated(
     """The ids of prompts and continuations, as generate returns them. Raises PenstockError for what is not obeyed."""
     check(pipeline, loaded, model, config, rest)
     prompts = unpadded(input_ids, rest.get("attention_mask"))
+    check_positions(rest.get("position_ids"), [len(ids) for ids in prompts])
     eos = () if config._eos_token_tensor is None else tuple(sorted(config._eos_token_tensor.tolist()))
     pad = 0 if config._pad_token_tensor is None else int(config._pad_token_tensor)
     steered = pipeline
@@ -101,6 +102,13 @@ def unpadded(ids: Tensor, mask: Tensor | None) -> list[list[int]]:
     if bool((kept[:, :-1] & ~kept[:, 1:]).any()) or not bool(kept[:, -1].all()):
         raise PenstockError("the attention mask hides tokens after the first", where="custom_generate", fix="pad on the left")
     return [row[on].tolist() for row, on in zip(ids, kept, strict=True)]
+
+
+def check_positions(positions: Tensor | None, lengths: Sequence[int]) -> None:
+    """Raises PenstockError for positions that do not count each row's tokens from 0, which are the only ones decoded at."""
+    for row, length in zip([] if positions is None else positions.tolist(), lengths, strict=False):
+        if row[len(row) - length :] != list(range(length)):
+            raise PenstockError("position_ids do not count from 0", where="custom_generate", fix="leave them out")
 
 
 def drawn_seed() -> int:
