@@ -2,13 +2,13 @@
 
 from functools import partial
 
-from penstock.backends.eager import bookkeeping, forward, race, shaping, state
+from penstock.backends.eager import bookkeeping, candidates, forward, race, shaping, state
 from penstock.backends.eager.generate import Kernels, RegionKernels
 from penstock.backends.eager.places import kernel
 from penstock.backends.eager.rules import RULES
 from penstock.backends.eager.walk import walk
 from penstock.ir import draft
-from penstock.ir.ops import forward as forwards, logits, random, rows, sequence, tree
+from penstock.ir.ops import candidates as few, forward as forwards, logits, random, rows, sequence, tree
 
 KERNELS: Kernels = {
     forwards.forward: (kernel(forward.forward),),
@@ -17,11 +17,17 @@ KERNELS: Kernels = {
     sequence.append: (kernel(state.append),),
     random.race: (kernel(race.race),),
     random.foresee: (kernel(race.race),),
+    random.race_among: (kernel(race.race_among),),
+    random.foresee_among: (kernel(race.race_among),),
     random.largest: (kernel(race.largest),),
     logits.scale: (kernel(shaping.scale),),
     logits.top_k: (kernel(shaping.top_k),),
     logits.top_p: (kernel(shaping.top_p),),
     logits.repetition_penalty: (kernel(shaping.repetition_penalty),),
+    few.candidates: (kernel(candidates.candidates),),
+    few.nucleus: (kernel(candidates.nucleus),),
+    few.near_the_top: (kernel(candidates.near_the_top),),
+    few.supported: (kernel(candidates.supported),),
     logits.top_ids: (kernel(race.top_ids),),
     draft.stacked: (kernel(bookkeeping.stacked),),
     draft.repeated: (kernel(bookkeeping.repeated_columns),),

@@ -15,11 +15,12 @@ from penstock.backends.eager.generate import Kernels, compiled
 from penstock.backends.eager.places import array
 from penstock.ir.lift import Asked, atomic, with_values
 from penstock.ir.op import Op
+from penstock.ir.ops.candidates import spread_logits
 
 
 @dataclass(frozen=True, eq=False)
 class Sites:
-    """A node's target: the composed logits of whatever site is asked for, made of what is given by row or by row and site."""
+    """A node's target: composed logits of whatever site is asked for, made of what is given by row or by row and site."""
 
     run: Callable[..., tuple[Tensor, ...]] | None
     """None where nothing is left to do."""
@@ -32,24 +33,35 @@ class Sites:
         return Site(self, values)
 
 
+Logits = tuple[Any, Any]
+"""Logits ``[k]`` and the ids of their tokens, ascending; ``[v]`` and None where they are of all tokens."""
+
+
 class Site:
-    """``site(b, s)``: the logits ``[v]`` of a row and a site; ``site.array(b, s)`` the same as numpy has them."""
+    """``site(b, s)``: the logits of a row and a site; ``site.array(b, s)`` the same as numpy has them."""
 
     def __init__(self, made: Sites, values: tuple[Any, ...]) -> None:
         self.made, self.values = made, values
         self.whole = array(values[0]) if made.run is None else None
 
-    def __call__(self, b: int, s: int) -> Tensor:
+    def __call__(self, b: int, s: int) -> Logits:
         if self.made.run is None:
-            return self.values[0][b, s]  # type: ignore[no-any-return]
-        return self.made.run(*[pick(value, b, s) for pick, value in zip(self.made.pick, self.values, strict=True)])[0]
+            return self.values[0][b, s], None
+        found = self.made.run(*[pick(value, b, s) for pick, value in zip(self.made.pick, self.values, strict=True)])
+        return found if len(found) == 2 else (found[0], None)  # type: ignore[return-value]
 
-    def array(self, b: int, s: int) -> Any:
-        return array(self(b, s)) if self.whole is None else self.whole[b, s]
+    def array(self, b: int, s: int) -> Logits:
+        if self.whole is not None:
+            return self.whole[b, s], None
+        logits, ids = self(b, s)
+        return array(logits), None if ids is None else ids.numpy()
 
 
 def by_site(composed: fx.Node, kernels: Kernels) -> fx.Node:
-    """A new node that gives ``composed`` site by site; what only it reads is dead from then on."""
+    """A new node that gives ``composed`` site by site, its candidates alone where it is spread over the vocabulary.
+
+    What only it reads is dead from then on.
+    """
     late = deferred(composed)
     inputs = list(dict.fromkeys(used for node in late for used in node.all_input_nodes if used not in late)) or [composed]
     inner = fx.Graph()
@@ -61,9 +73,17 @@ def by_site(composed: fx.Node, kernels: Kernels) -> fx.Node:
             values[node].target = alone
     for node, value in values.items():
         value.meta["example"] = picks.get(node, at_site)(node.meta["example"], 0, 0)
-    inner.output((values[composed],))
+    inner.output(of_candidates(values[composed]))
     run = compiled(inner, kernels) if late else None
     return composed.graph.call_function(Sites(run, tuple(picks.values())), tuple(inputs))
+
+
+def of_candidates(logits: fx.Node) -> tuple[fx.Node, ...]:
+    """What a site gives: its candidates' logits and ids where it has candidates, else those of all tokens."""
+    if logits.target is not spread_logits:
+        return (logits,)
+    values, ids, _ = logits.args
+    return values, ids  # type: ignore[return-value]
 
 
 def deferred(composed: fx.Node) -> list[fx.Node]:
