@@ -52,6 +52,10 @@ class Rule:
     """How variables are made for that test, of a torch.Generator, where their annotations do not say enough."""
     alone: bool = False
     """Whether it pays only where nobody else reads what would be inside."""
+    follows: bool = False
+    """Whether it only goes on with what another rule began: then nobody needs to be told where it does not stand."""
+    rounds: bool = False
+    """Whether the sides add up in another order, and are equal up to rounding."""
 
     @property
     def name(self) -> str:
@@ -112,13 +116,15 @@ class Written:
 
     def sides(self, of: Rule, given: Mapping[str, Any]) -> Equation:
         """Both sides; constants among what is given are themselves, all else are variables."""
-        arguments = {name: value if isinstance(value, LITERALS) else self.variable(name) for name, value in given.items()}
+        arguments = {name: value if isinstance(value, LITERALS) else self.variable(name, value) for name, value in given.items()}
         with tracing.recording(self):
             return of.equation(**arguments)
 
-    def variable(self, name: str) -> fx.Node:
+    def variable(self, name: str, value: Any) -> fx.Node:
         node = self.graph.placeholder(name)
         self.names[node] = name
+        if isinstance(value, fx.Node):
+            node.meta["example"] = value.meta["example"]
         return node
 
     def record(self, op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -127,6 +133,12 @@ class Written:
         if get_origin(result) is not tuple:
             return node
         return tuple(self.graph.call_function(operator.getitem, (node, i)) for i in range(len(get_args(result))))
+
+
+def vocabulary(x: Any) -> int:
+    """How many tokens logits ``x`` are of, for a right side to name; 0 while a left side is traced, which has no example."""
+    example = x.meta.get("example") if isinstance(x, fx.Node) else x
+    return 0 if example is None else int(example.shape[-1])
 
 
 def in_graph(value: Any, tracer: Tracer) -> Any:
@@ -173,9 +185,9 @@ class RulePass:
                     continue
                 match = each.pattern.try_at(node)
                 why = match if isinstance(match, str) else each.reason(match)
-                if why:
+                if why and not (each.follows and isinstance(match, str)):
                     note(found, Finding(each.name, node, False, why))
-                elif isinstance(match, Match):
+                elif not why and isinstance(match, Match):
                     each.put(match, vocab)
                     return Finding(each.name, node, True)
         return None
