@@ -1,8 +1,8 @@
 """Logits of a few tokens instead of the whole vocabulary: which tokens, what is known of them, and the row they stand for.
 
 Ids ascend, so that an op that treats tokens alike and settles ties by the lowest position means the same on candidates as on
-the row that they are spread over: ``f(spread_logits(v, i)) = spread_logits(f(v), i)``. How many tokens a threshold leaves is known
-of one site only, where it is read.
+the row that they are spread over: ``f(spread_logits(v, i)) = spread_logits(f(v), i)``. How many tokens a threshold leaves is
+known of one site only, where it is read.
 """
 
 import torch

@@ -50,7 +50,7 @@ def race_among(
     *,
     live: Bool[Tensor, "B"],
 ) -> Int[Tensor, "B"]:
-    """The `race` of candidates alone; noise is each token's own, so it has the winner of the race over all that they stand for."""
+    """The `race` of candidates alone; noise is each token's own, so it has the winner of the race over the whole row."""
     noise = of_tokens(addresses(key, stage, purpose, at), words_of(ids.numpy()))
     return ids.gather(-1, (noise.to(weights) / weights).argmin(-1, keepdim=True))[:, 0]
 

@@ -18,7 +18,8 @@ from penstock.ir.ops.random import foresee, foresee_among, race, race_among
 from penstock.ir.ops.rows import at
 from penstock.ir.ops.threshold import epsilon_cut, eta_cut, min_p, typical_p
 from penstock.ir.ops.tree import tip_row
-from penstock.passes.optimise.rule import Equation, Logits, RulePass, rule, vocabulary
+from penstock.passes.optimise.rule import Equation, Logits, RulePass, rule
+from penstock.passes.optimise.written import vocabulary
 
 Few = Float[Tensor, "*B K"]
 Ids = Int[Tensor, "*B K"]

@@ -11,7 +11,9 @@ V, INF = 11, torch.inf
 ROW = torch.tensor([1.0, 3.0, 3.0, -1.0, 3.0, 0.0, 2.0])
 
 
-@pytest.mark.parametrize("k, ids", [(1, [1]), (2, [1, 2]), (3, [1, 2, 4]), (4, [1, 2, 4, 6]), (6, [0, 1, 2, 4, 5, 6]), (9, [*range(7)])])
+@pytest.mark.parametrize(
+    "k, ids", [(1, [1]), (2, [1, 2]), (3, [1, 2, 4]), (4, [1, 2, 4, 6]), (6, [0, 1, 2, 4, 5, 6]), (9, [*range(7)])]
+)
 def test_the_k_largest_the_lowest_ids_of_those_that_tie_in_ascending_order(k, ids):
     assert candidates(ROW, k).tolist() == ids
     assert candidates(ROW.expand(2, 3, 7), k).tolist() == [[ids] * 3] * 2
