@@ -100,6 +100,16 @@ def typical_p_of_candidates(v: Few, i: Ids, size: int, p: Any) -> Equation:
     return typical_p(spread_logits(v, i, size), p), spread_logits(typical_p(v, p), i, size)
 
 
+@rule(
+    literals={**SIZE, "few": (5,)},
+    inputs={**SITES, "j": lambda draws: torch.rand(2, 3, 5, generator=draws).argsort(-1)[..., :3].sort(-1).values},
+    follows=True,
+)
+def candidates_of_candidates(w: Float[Tensor, "*B J"], j: Int[Tensor, "*B J"], few: int, i: Ids, size: int) -> Equation:
+    """Places among candidates are places among all, and ascend with them."""
+    return spread_logits(spread_logits(w, j, few), i, size), spread_logits(w, among(i, j), size)
+
+
 @rule(literals=ALPHAS, inputs=SITES, follows=True)
 def penalised_candidates(v: Few, i: Ids, size: int, seen: Bool[Tensor, "*B V"], alpha: Any) -> Equation:
     """Only of candidates it matters whether they were seen."""
@@ -178,6 +188,7 @@ RULES = (
     epsilon_cut_of_candidates,
     eta_cut_of_candidates,
     typical_p_of_candidates,
+    candidates_of_candidates,
     penalised_candidates,
     candidates_less_said,
     chances_of_candidates,

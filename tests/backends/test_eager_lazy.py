@@ -41,8 +41,8 @@ def decoded(*stages: Stage) -> tuple[Any, str]:
     facts = {v: StandIn(v, V, capabilities=m.capabilities) for v, m in models.items()}
     drafter = TopKTree(model="d", branching=(3, 2), mirror=False)
     graph = build(elaborate([drafter, ModelVerifier(model="t"), *stages]), facts)
-    READS.clear()
     step = lower(graph)
+    READS.clear()
     (result,) = Decoder(graph, models, step).decode([Request(dict.fromkeys(models, [1, 2]), 20, key=3)])
     return result, step.__doc__ or ""
 

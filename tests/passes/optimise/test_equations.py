@@ -13,7 +13,7 @@ from penstock.passes.optimise.rule import LITERALS, Rule, RulePass
 from penstock.passes.order import OPTIMISATION
 
 RULES = [rule for each in OPTIMISATION if isinstance(each, RulePass) for rule in each.rules]
-SIZES = {"B": 3, "T": 4, "N": 4, "V": 11, "K": 5}
+SIZES = {"B": 3, "T": 4, "N": 4, "V": 11, "K": 5, "J": 3}
 FORMS = ("plain", "tied", "masked")
 
 
