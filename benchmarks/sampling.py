@@ -1,4 +1,4 @@
-"""From logits to the drawn token: chains of transforms as a lowered step runs them, beside transformers' processors and multinomial.
+"""From logits to the drawn token: transforms and a draw as a lowered step has them, beside transformers' processors and multinomial.
 
 ``python benchmarks/sampling.py`` prints a line a case: every contender in turn, round after round, on one thread.
 """

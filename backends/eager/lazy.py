@@ -60,7 +60,7 @@ class Site:
 
 
 def by_site(composed: Sequence[fx.Node], kernels: Kernels, fused: bool = False) -> fx.Node:
-    """A new node that gives composed logits, or candidates' logits and ids, site by site; what only it reads is dead from then on.
+    """A new node that gives composed logits, or candidates' logits and ids, site by site; what only it reads is dead afterwards.
 
     ``fused``: a site may be narrowed to candidates where it comes as all tokens' logits.
     """

@@ -33,7 +33,8 @@ def lowered(step: StepGraph, tick: Tick | None = None, without: Collection[str] 
 
 def place_regions(graph: fx.Graph) -> None:
     """A region with a kernel of its own becomes that kernel, which reads what it names of the region's named captures."""
-    placed = {node: node.target for node in graph.nodes if isinstance(node.target, Region) and node.target.data["label"] in REGIONS}
+    regions = {node: node.target for node in graph.nodes if isinstance(node.target, Region)}
+    placed = {node: region for node, region in regions.items() if region.data["label"] in REGIONS}
     for node, region in placed.items():
         count, names = len(region.carried), region.data["given"]
         given = dict(zip(names, node.args[count : count + len(names)], strict=True))

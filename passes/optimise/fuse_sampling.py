@@ -1,4 +1,4 @@
-"""From logits to the accepted token: a walk reads candidates, not rows, and sites that are read one by one are narrowed by thresholds.
+"""From logits to the accepted token: a walk reads candidates, not rows; sites read one by one are narrowed by thresholds too.
 
 Candidates that were spread for a walk are handed to it as they are, and the walk's own softmax and races work on them. How many
 tokens top-p or min-p leave differs from site to site, so that a step's sites cannot be one tensor of them; where a backend
