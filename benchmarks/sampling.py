@@ -1,4 +1,4 @@
-"""From logits to the drawn token: transforms and a draw as a lowered step has them, beside transformers' processors and multinomial.
+"""From logits to the drawn token: transforms and a draw as a lowered step has them, beside processors and multinomial of transformers.
 
 ``python benchmarks/sampling.py`` prints a line a case: every contender in turn, round after round, on one thread.
 """
@@ -141,24 +141,29 @@ CASES = [
 ]
 
 
+CALLS = 8
+"""Calls a round: as many in a row as a decode loop makes."""
+
+
 def measure(case: Case, rounds: int) -> dict[str, list[float]]:
-    """Milliseconds a call by contender; each call has other logits, which both get."""
+    """Milliseconds a call by contender, the mean of each round; calls have different logits, the same for both."""
     draws = torch.Generator().manual_seed(1)
     text = torch.randint(0, case.vocab, (case.rows, TEXT), generator=draws)
     inputs = [logits(case.kind, case.rows, case.vocab, seed).to(case.dtype) for seed in range(3)]
     contenders = {made.__name__: made(CHAINS[case.chain], text, case.vocab) for made in (Penstock, Transformers)}
     times: dict[str, list[float]] = {name: [] for name in contenders}
-    for i in range(rounds + 2):
+    for _ in range(rounds + 1):
         for name, call in contenders.items():
             begun = perf_counter_ns()
-            call(inputs[i % len(inputs)])
-            times[name].append((perf_counter_ns() - begun) / 1e6)
-    return {name: found[2:] for name, found in times.items()}
+            for i in range(CALLS):
+                call(inputs[i % len(inputs)])
+            times[name].append((perf_counter_ns() - begun) / 1e6 / CALLS)
+    return {name: found[1:] for name, found in times.items()}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--chain", choices=CHAINS, help="only this chain")
     asked = parser.parse_args()
     torch.set_num_threads(1)

@@ -13,8 +13,10 @@ import torch
 from torch import Tensor
 
 from penstock.backends.eager.places import array
-from penstock.ir.ops.logits import precise
+from penstock.ir.ops.logits import precise, repetition_penalty, scale
 
+ROUNDINGS = 4
+"""A quotient is off by less than so many units in the last place."""
 BLOCK = 128
 """The most tokens of which one maximum is taken."""
 NARROWEST = 8
@@ -48,6 +50,30 @@ def largest(logits: Tensor, k: int) -> Any:
     return near if len(near) == k else near[settled(values[near], k)]
 
 
+def shaped_candidates(logits: Tensor, seen: Tensor | None, alpha: float, temperature: float, k: int) -> Tensor:
+    size = logits.shape[-1]
+    rows, said = logits.reshape(-1, size), [None] * (logits.numel() // size) if seen is None else seen.reshape(-1, size)
+    found = [largest_shaped(row, mine, alpha, temperature, min(k, size)) for row, mine in zip(rows, said, strict=True)]
+    return torch.from_numpy(np.stack(found)).view(*logits.shape[:-1], -1)
+
+
+def largest_shaped(logits: Tensor, seen: Tensor | None, alpha: float, temperature: float, k: int) -> Any:
+    """`shaped_candidates` of one row, of which only those that may be among them are shaped.
+
+    Of the ``k + n`` largest logits at most n were seen, so that k unseen ones are not below their bound: whoever is largest when
+    all is shaped is not below it or was seen. A quotient may round to another's, so the bound is lowered by what that can be.
+    """
+    values, said = array(logits), None if seen is None else seen.numpy()
+    most = k if said is None else k + int(np.count_nonzero(said))
+    floor = float(bound(values, most)) if most < len(values) else -math.inf
+    near = ~(values < floor - abs(floor) * ROUNDINGS * torch.finfo(logits.dtype).eps)
+    ids = np.flatnonzero(near if said is None else np.logical_or(near, said, out=near))
+    few = logits[ids]
+    if seen is not None:
+        few = repetition_penalty.meaning(few, seen[ids], alpha)
+    return ids[settled(array(scale.meaning(few, temperature)), k)]
+
+
 def bound(values: Any, k: int) -> Any:
     """What the k-th largest of ``values [v]`` is not below: the k-th largest of their blocks' maxima."""
     width = min(BLOCK, 1 << (len(values) // (2 * k)).bit_length() - 1) if len(values) >= 2 * k else 1
@@ -74,9 +100,7 @@ def nucleus(logits: Tensor, p: float | Tensor) -> Tensor:
     values, top = wide.numpy(), float(wide.amax())
     if p >= 1 or not math.isfinite(top):
         return supported(wide)
-    chance = wide.softmax(-1).numpy()
-    low, high = undecided(values, chance, p, top) if len(values) > FEW else (-math.inf, math.inf)
-    least, count = last_of(values, chance, p, low, high)
+    least, count = last_of_few(values, p) if len(values) <= FEW else last_of_many(wide, p, top)
     kept = np.flatnonzero(values >= least)
     return torch.from_numpy(kept if len(kept) == count else kept[settled(values[kept], count)])
 
@@ -93,6 +117,20 @@ def near_the_top(logits: Tensor, p: float | Tensor) -> Tensor:
 def supported(logits: Tensor) -> Tensor:
     ids = np.flatnonzero(~(array(logits) == -np.inf))
     return torch.from_numpy(ids if len(ids) else np.arange(logits.shape[-1]))
+
+
+def last_of_few(values: Any, p: float) -> tuple[Any, int]:
+    """The least logit of the nucleus, and how many tokens it has: by a sort."""
+    ordered = np.sort(values)[::-1]
+    mass = np.cumsum(np.exp(ordered - ordered[0]), dtype=np.float64)
+    count = 1 + int(np.searchsorted(mass[:-1], p * mass[-1]))
+    return ordered[count - 1], count
+
+
+def last_of_many(values: Tensor, p: float, top: float) -> tuple[Any, int]:
+    """The same by bisection: only what is undecided is sorted."""
+    chance = values.softmax(-1).numpy()
+    return last_of(values.numpy(), chance, p, *undecided(values.numpy(), chance, p, top))
 
 
 def undecided(values: Any, chance: Any, p: float, top: float) -> tuple[float, float]:
@@ -118,7 +156,7 @@ def undecided(values: Any, chance: Any, p: float, top: float) -> tuple[float, fl
 
 
 def last_of(values: Any, chance: Any, p: float, low: float, high: float) -> tuple[Any, int]:
-    """The least logit of the nucleus, and how many tokens it has."""
+    """The same once the least logit is known to be in ``[low, high)``."""
     above = chance[np.flatnonzero(values >= high)] if high < math.inf else chance[:0]
     near = np.sort(values[np.flatnonzero((values >= low) & (values < high))])[::-1]
     own = np.exp(near.astype(np.float64) - values.max()) * chance.max()

@@ -8,7 +8,7 @@ from penstock.backends.eager.places import kernel
 from penstock.backends.eager.rules import RULES
 from penstock.backends.eager.walk import walk
 from penstock.ir import draft
-from penstock.ir.ops import candidates as few, forward as forwards, logits, random, rows, sequence, tree
+from penstock.ir.ops import candidates as few, forward as forwards, logits, random, rows, sequence, threshold, tree
 
 KERNELS: Kernels = {
     forwards.forward: (kernel(forward.forward),),
@@ -23,8 +23,10 @@ KERNELS: Kernels = {
     logits.scale: (kernel(shaping.scale),),
     logits.top_k: (kernel(shaping.top_k),),
     logits.top_p: (kernel(shaping.top_p),),
+    threshold.min_p: (kernel(shaping.min_p),),
     logits.repetition_penalty: (kernel(shaping.repetition_penalty),),
     few.candidates: (kernel(candidates.candidates),),
+    few.shaped_candidates: (kernel(candidates.shaped_candidates),),
     few.nucleus: (kernel(candidates.nucleus),),
     few.near_the_top: (kernel(candidates.near_the_top),),
     few.supported: (kernel(candidates.supported),),

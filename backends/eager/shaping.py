@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from penstock.backends.eager.candidates import candidates, nucleus
-from penstock.ir.ops import logits as meaning
+from penstock.backends.eager.candidates import FEW, candidates, near_the_top, nucleus
+from penstock.ir.ops import logits as meaning, threshold
 from penstock.ir.ops.candidates import spread_logits
 
 
@@ -31,13 +31,23 @@ def top_k(logits: Tensor, k: int | Tensor) -> Tensor:
 
 
 def top_p(logits: Tensor, p: float | Tensor) -> Tensor:
-    rows = logits.reshape(-1, logits.shape[-1])
-    shares = meaning.over(p, meaning.precise(logits[..., :1])).expand(*logits.shape[:-1], 1).flatten().tolist()
-    kept = torch.full_like(rows, -torch.inf)
-    for row, left, share in zip(rows, kept, shares, strict=True):
-        ids = nucleus(row, share)
-        left[ids] = row[ids]
-    return kept.view(logits.shape)
+    size, shares = logits.shape[-1], p.tolist() if isinstance(p, Tensor) else p
+    if logits.dim() == 1:
+        return only(logits, nucleus(logits, shares))
+    rows = logits.reshape(-1, size)
+    shares = np.repeat(shares, len(rows) // len(shares)) if isinstance(shares, list) else [shares] * len(rows)
+    return torch.stack([only(row, nucleus(row, share)) for row, share in zip(rows, shares, strict=True)]).view(logits.shape)
+
+
+def min_p(logits: Tensor, p: float | Tensor) -> Tensor:
+    if logits.dim() > 1 or len(logits) > FEW:
+        return threshold.min_p.meaning(logits, p)  # type: ignore[no-any-return]
+    return only(logits, near_the_top(logits, p))
+
+
+def only(logits: Tensor, ids: Tensor) -> Tensor:
+    """-inf but at these tokens."""
+    return logits if len(ids) == len(logits) else torch.full_like(logits, -torch.inf).scatter_(0, ids, logits[ids])
 
 
 def repetition_penalty(logits: Tensor, seen: Tensor, alpha: float | Tensor) -> Tensor:

@@ -6,11 +6,11 @@ known of one site only, where it is read.
 """
 
 import torch
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from penstock.ir.op import op
-from penstock.ir.ops.logits import top_p
+from penstock.ir.ops.logits import repetition_penalty, scale, top_p
 from penstock.ir.ops.threshold import min_p
 
 
@@ -19,6 +19,15 @@ def candidates(logits: Float[Tensor, "*B V"], k: int | Float[Tensor, ""]) -> Int
     """The ids of the k largest logits, of those that tie the lowest, in ascending order; of all where there are fewer than k."""
     order = logits.sort(dim=-1, descending=True, stable=True).indices
     return order[..., : int(k)].sort(-1).values
+
+
+@op()
+def shaped_candidates(
+    logits: Float[Tensor, "*B V"], seen: Bool[Tensor, "*B V"] | None, alpha: float, temperature: float, k: int
+) -> Int[Tensor, "*B K"]:
+    """The `candidates` of ``scale(repetition_penalty(logits, seen, alpha), temperature)``, above 0; None: nothing was seen."""
+    penalised = logits if seen is None else repetition_penalty.meaning(logits, seen, alpha)
+    return candidates.meaning(scale.meaning(penalised, temperature), k)  # type: ignore[no-any-return]
 
 
 @op()

@@ -49,6 +49,48 @@ def test_the_k_largest(row, k):
     assert torch.equal(top_k(row, k), logits.top_k.meaning(row, k))
 
 
+@ROWS
+@pytest.mark.parametrize("k, alpha, t", [(1, 1.3, 1.0), (17, 0.6, 0.7), (17, 1.3, 3.0), (400, 5.0, 0.1), (6000, 1.3, 0.7)])
+def test_the_k_largest_of_what_is_never_made(row, k, alpha, t):
+    """Among the penalised: the likeliest, some at random, all."""
+    order = row.sort(descending=True, stable=True).indices
+    for places in (order[:3], order[:: len(order) // 20], order):
+        seen = torch.zeros(len(row), dtype=torch.bool).index_fill(0, places, True)
+        assert torch.equal(host.shaped_candidates(row, seen, alpha, t, k), meaning.shaped_candidates.meaning(row, seen, alpha, t, k))
+    assert torch.equal(host.shaped_candidates(row, None, 1.0, t, k), meaning.shaped_candidates.meaning(row, None, 1.0, t, k))
+
+
+def neighbours() -> Tensor:
+    """The largest of each block are adjacent numbers, the larger ones last; a division by 0.9 or 1.8 makes many of them equal."""
+    row = normal(WIDE, 0.1)
+    row[64 :: host.BLOCK] = torch.tensor([1.9 + n * 2.0**-23 for n in range(40)])[: len(row[64 :: host.BLOCK])]
+    return row
+
+
+@pytest.mark.parametrize("t", [0.9, 1.8])
+def test_logits_that_tie_only_once_divided(t):
+    row = neighbours()
+    assert len((row / t).unique()) < len(row.unique()) - 9
+    for k in range(1, 19):
+        assert torch.equal(host.shaped_candidates(row, None, 1.0, t, k), meaning.shaped_candidates.meaning(row, None, 1.0, t, k))
+
+
+def test_a_bound_that_forgets_what_division_rounds_together_is_seen(monkeypatch):
+    row = neighbours()
+    monkeypatch.setattr(host, "ROUNDINGS", 0)
+    found = [host.shaped_candidates(row, None, 1.0, 1.8, k).tolist() for k in range(1, 19)]
+    assert found != [meaning.shaped_candidates.meaning(row, None, 1.0, 1.8, k).tolist() for k in range(1, 19)]
+
+
+def test_a_bound_that_forgets_the_penalised_is_seen(monkeypatch):
+    row, right = normal(WIDE, 3.0), host.bound
+    seen = row > row.sort(descending=True).values[30]
+    monkeypatch.setattr(host, "bound", lambda values, k: right(values, 17))
+    with pytest.raises((AssertionError, ValueError)):
+        expected = meaning.shaped_candidates.meaning(row, seen, 9.0, 1.0, 17)
+        assert torch.equal(host.shaped_candidates(row, seen, 9.0, 1.0, 17), expected)
+
+
 def test_rows_at_once_and_a_k_of_the_request():
     rows = torch.stack([normal(WIDE, 3.0), normal(WIDE, 1.0).round()]).view(2, 1, WIDE).expand(2, 3, WIDE)
     assert torch.equal(host.candidates(rows, 5), meaning.candidates.meaning(rows, 5))

@@ -18,7 +18,7 @@ from penstock.backends.runtime.table import TableModel
 from penstock.ir import draft
 from penstock.ir.noise import addresses, exponentials
 from penstock.ir.op import Op, op
-from penstock.ir.ops import candidates, forward, logits, random, rows, sequence, tree
+from penstock.ir.ops import candidates, forward, logits, random, rows, sequence, threshold, tree
 from penstock.ir.ops.accept import kseq_plan
 from penstock.ir.rows import take
 from penstock.ir.state import EOS, Sequence, View, new_sequence, new_view
@@ -68,9 +68,14 @@ CASES: list[tuple[Op, tuple[Any, ...], dict[str, Any]]] = [
     (candidates.candidates, (floats(2, 3, V).round(), 9), {}),
     (candidates.candidates, (floats(2, 3, V), V + 4), {}),
     (candidates.candidates, (floats(2, 5000, seed=3), 7), {}),
+    (candidates.shaped_candidates, (floats(2, 5000, seed=3), floats(2, 5000, seed=2) > 5, 1.3, 0.7, 7), {}),
+    (candidates.shaped_candidates, (floats(2, 3, V), None, 1.0, 0.7, V + 2), {}),
     (candidates.nucleus, (floats(V).round(), 0.7), {}),
     (candidates.near_the_top, (floats(V).round(), 0.05), {}),
     (candidates.supported, (CUT[0, 0],), {}),
+    (threshold.min_p, (floats(2, 3, V), 0.1), {}),
+    (threshold.min_p, (floats(V).round(), 0.1), {}),
+    (threshold.min_p, (CUT[0, 0], torch.tensor(0.1)), {}),
     (logits.repetition_penalty, (floats(2, 3, V), floats(2, 3, V, seed=2) > 2, 1.3), {}),
     (logits.repetition_penalty, (floats(V).double(), floats(V, seed=2) > 2, 0.7), {}),
     (logits.top_ids, (floats(2, 3, V), None, 1), {}),
