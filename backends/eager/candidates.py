@@ -1,8 +1,7 @@
-"""Which tokens a truncation leaves, without a sort of the vocabulary.
+"""The k largest logits, without a sort of the vocabulary.
 
 The k-th largest of the maxima of blocks bounds the k-th largest logit from below, so all that are not below it hold the k largest
-and few more; ties are settled among these, exactly. A nucleus is found by bisection on the logit: first at such a bound, which is
-all that a peaked distribution needs, then by halves until what is undecided is few.
+and few more; ties are settled among these, exactly.
 """
 
 import math
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor
 
 from penstock.backends.eager.places import array
-from penstock.ir.ops.logits import precise, repetition_penalty, scale
+from penstock.ir.ops.logits import repetition_penalty, scale
 
 ROUNDINGS = 4
 """A quotient is off by less than so many units in the last place."""
@@ -21,16 +20,6 @@ BLOCK = 128
 """The most tokens of which one maximum is taken."""
 NARROWEST = 8
 """Blocks narrower than this are no shortcut."""
-NUCLEUS = 128
-"""How many blocks' maxima bound the first guess at a nucleus: it has at least as many tokens."""
-FEW = 4096
-"""So many undecided tokens are sorted."""
-PROBES = 12
-"""Bisections at most: more tokens than are few may tie."""
-SLACK = 1e-2
-"""More than a rounding of logits makes of them."""
-CLOSE = 1e-5
-"""Masses in single precision that are this close are not told apart: what is between is added up in double precision."""
 
 
 def candidates(logits: Tensor, k: int | Tensor) -> Tensor:
@@ -92,73 +81,3 @@ def settled(values: Any, k: int) -> Any:
     kept = ~(values <= least)
     kept[np.flatnonzero(values == least)[: k - np.count_nonzero(kept)]] = True
     return np.flatnonzero(kept)
-
-
-def nucleus(logits: Tensor, p: float | Tensor) -> Tensor:
-    """The ids ``[k]`` that `top_p` leaves of logits ``[v]``, ascending; k depends on the logits."""
-    p, wide = float(p), precise(logits)
-    values, top = wide.numpy(), float(wide.amax())
-    if p >= 1 or not math.isfinite(top):
-        return supported(wide)
-    least, count = last_of_few(values, p) if len(values) <= FEW else last_of_many(wide, p, top)
-    kept = np.flatnonzero(values >= least)
-    return torch.from_numpy(kept if len(kept) == count else kept[settled(values[kept], count)])
-
-
-def near_the_top(logits: Tensor, p: float | Tensor) -> Tensor:
-    p, wide = float(p), precise(logits)
-    values, top = wide.numpy(), float(wide.amax())
-    if p <= 0 or not math.isfinite(top):
-        return supported(wide)
-    near = np.flatnonzero(values >= top + math.log(p) - SLACK)
-    return torch.from_numpy(near[~(np.exp(values[near] - values.dtype.type(top)) < p)])
-
-
-def supported(logits: Tensor) -> Tensor:
-    ids = np.flatnonzero(~(array(logits) == -np.inf))
-    return torch.from_numpy(ids if len(ids) else np.arange(logits.shape[-1]))
-
-
-def last_of_few(values: Any, p: float) -> tuple[Any, int]:
-    """The least logit of the nucleus, and how many tokens it has: by a sort."""
-    ordered = np.sort(values)[::-1]
-    mass = np.cumsum(np.exp(ordered - ordered[0]), dtype=np.float64)
-    count = 1 + int(np.searchsorted(mass[:-1], p * mass[-1]))
-    return ordered[count - 1], count
-
-
-def last_of_many(values: Tensor, p: float, top: float) -> tuple[Any, int]:
-    """The same by bisection: only what is undecided is sorted."""
-    chance = values.softmax(-1).numpy()
-    return last_of(values.numpy(), chance, p, *undecided(values.numpy(), chance, p, top))
-
-
-def undecided(values: Any, chance: Any, p: float, top: float) -> tuple[float, float]:
-    """``(low, high)``: the least logit of the nucleus is in ``[low, high)``.
-
-    All logits below ``top + log((1 - p) / v)`` together weigh less than ``1 - p``, so the first ``low`` is no guess.
-    """
-    low, high, beyond = top + math.log((1 - p) / len(values)) - 1, math.inf, 0
-    probe = float(bound(values, NUCLEUS))
-    for _ in range(PROBES):
-        above = values >= probe
-        mass = float(np.dot(above, chance))  # selects and adds in a single pass
-        if mass - p > CLOSE:
-            low = max(low, probe)
-        elif p - mass > CLOSE:
-            high, beyond = probe, np.count_nonzero(above)
-        else:
-            break
-        if np.count_nonzero(values >= low) - beyond <= FEW:
-            break
-        probe = (low + min(high, top)) / 2
-    return low, high
-
-
-def last_of(values: Any, chance: Any, p: float, low: float, high: float) -> tuple[Any, int]:
-    """The same once the least logit is known to be in ``[low, high)``."""
-    above = chance[np.flatnonzero(values >= high)] if high < math.inf else chance[:0]
-    near = np.sort(values[np.flatnonzero((values >= low) & (values < high))])[::-1]
-    own = np.exp(near.astype(np.float64) - values.max()) * chance.max()
-    count = max(1, int(np.count_nonzero(above.sum(dtype=np.float64) + np.cumsum(own) - own < p)))
-    return near[count - 1], len(above) + count

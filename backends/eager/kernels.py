@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from penstock.backends.eager import bookkeeping, candidates, forward, race, shaping, state
+from penstock.backends.eager import bookkeeping, candidates, forward, race, shaping, state, thresholds
 from penstock.backends.eager.generate import Kernels, RegionKernels
 from penstock.backends.eager.places import kernel
 from penstock.backends.eager.rules import RULES
@@ -27,9 +27,9 @@ KERNELS: Kernels = {
     logits.repetition_penalty: (kernel(shaping.repetition_penalty),),
     few.candidates: (kernel(candidates.candidates),),
     few.shaped_candidates: (kernel(candidates.shaped_candidates),),
-    few.nucleus: (kernel(candidates.nucleus),),
-    few.near_the_top: (kernel(candidates.near_the_top),),
-    few.supported: (kernel(candidates.supported),),
+    few.nucleus: (kernel(thresholds.nucleus),),
+    few.near_the_top: (kernel(thresholds.near_the_top),),
+    few.supported: (kernel(thresholds.supported),),
     logits.top_ids: (kernel(race.top_ids),),
     draft.stacked: (kernel(bookkeeping.stacked),),
     draft.repeated: (kernel(bookkeeping.repeated_columns),),

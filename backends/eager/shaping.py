@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from penstock.backends.eager.candidates import FEW, candidates, near_the_top, nucleus
+from penstock.backends.eager.candidates import candidates
+from penstock.backends.eager.thresholds import FEW, near_the_top, nucleus
 from penstock.ir.ops import logits as meaning, threshold
 from penstock.ir.ops.candidates import spread_logits
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from penstock.backends.eager import candidates as host
+from penstock.backends.eager import candidates as host, thresholds
 from penstock.backends.eager.shaping import repetition_penalty, top_k, top_p
 from penstock.ir.ops import candidates as meaning, logits
 
@@ -117,7 +117,7 @@ def test_the_nucleus(row, p):
     """Those with less than p before them, where single precision tells; the likeliest always."""
     order, before = ordered(row)
     least, most = (max(1, int((before < p + d).sum())) for d in (-1e-5, 1e-5))
-    found = set(host.nucleus(row, p).tolist())
+    found = set(thresholds.nucleus(row, p).tolist())
     if row.isneginf().all():
         assert len(found) == len(row)
     else:
@@ -132,7 +132,7 @@ def test_the_nucleus(row, p):
 def test_the_nucleus_is_that_of_the_meaning_where_the_boundary_is_clear(scale, p):
     row = normal(WIDE, scale)
     assert (ordered(row)[1] - p).abs().min() > 1e-7
-    assert torch.equal(host.nucleus(row, p), meaning.nucleus.meaning(row, p))
+    assert torch.equal(thresholds.nucleus(row, p), meaning.nucleus.meaning(row, p))
 
 
 @pytest.mark.parametrize("few", [8, 64])
@@ -141,20 +141,20 @@ def test_bisection_ends_where_a_sort_would(monkeypatch, few):
     row = normal(WIDE, 0.7)
     expected = meaning.nucleus.meaning(row, 0.8)
     least = float(row[expected].min())
-    monkeypatch.setattr(host, "FEW", few)
-    assert torch.equal(host.nucleus(row, 0.8), expected)
-    monkeypatch.setattr(host, "bound", lambda values, k: least)
-    assert torch.equal(host.nucleus(row, 0.8), expected)
+    monkeypatch.setattr(thresholds, "FEW", few)
+    assert torch.equal(thresholds.nucleus(row, 0.8), expected)
+    monkeypatch.setattr(thresholds, "bound", lambda values, k: least)
+    assert torch.equal(thresholds.nucleus(row, 0.8), expected)
 
 
 def test_of_equal_tokens_the_lowest_ids_are_the_nucleus():
-    assert host.nucleus(torch.zeros(WIDE), 0.3).tolist() == [*range(math.ceil(0.3 * WIDE))]
+    assert thresholds.nucleus(torch.zeros(WIDE), 0.3).tolist() == [*range(math.ceil(0.3 * WIDE))]
 
 
 @ROWS
 @pytest.mark.parametrize("p", [0.0, 0.05, 1.0])
 def test_min_p(row, p):
-    assert torch.equal(host.near_the_top(row, p), meaning.near_the_top.meaning(row, p))
+    assert torch.equal(thresholds.near_the_top(row, p), meaning.near_the_top.meaning(row, p))
 
 
 def test_a_penalty_of_a_row_shared_by_sites():
@@ -169,9 +169,10 @@ def test_a_penalty_of_a_row_shared_by_sites():
 def test_ties_by_the_highest_id_are_seen(monkeypatch):
     row = SHAPES["ties"](WIDE)
     right = host.settled
-    monkeypatch.setattr(host, "settled", lambda values, k: (len(values) - 1 - right(values[::-1], k))[::-1])
+    for module in (host, thresholds):
+        monkeypatch.setattr(module, "settled", lambda values, k: (len(values) - 1 - right(values[::-1], k))[::-1])
     assert not torch.equal(host.candidates(row, 17), meaning.candidates.meaning(row, 17))
-    assert host.nucleus(torch.zeros(WIDE), 0.3).tolist() != [*range(math.ceil(0.3 * WIDE))]
+    assert thresholds.nucleus(torch.zeros(WIDE), 0.3).tolist() != [*range(math.ceil(0.3 * WIDE))]
 
 
 def test_a_bound_that_is_one_block_short_is_seen(monkeypatch):
@@ -181,12 +182,14 @@ def test_a_bound_that_is_one_block_short_is_seen(monkeypatch):
         assert torch.equal(host.candidates(row, 17), meaning.candidates.meaning(row, 17))
 
 
-def test_a_nucleus_without_the_token_that_reaches_p_is_seen(monkeypatch):
-    row, right = normal(WIDE, 2.0), host.last_of
+@pytest.mark.parametrize("scale", [0.5, 4.0])
+def test_a_nucleus_without_the_token_that_reaches_p_is_seen(monkeypatch, scale):
+    row, right, last = normal(WIDE, scale), thresholds.reaching, thresholds.last_of
 
-    def short(values, chance, p, low, high):
-        least, count = right(values, chance, p, low, high)
+    def short(values, *given):
+        least, count = last(values, *given)
         return values[values > least].min(), count - 1
 
-    monkeypatch.setattr(host, "last_of", short)
-    assert not torch.equal(host.nucleus(row, 0.9), meaning.nucleus.meaning(row, 0.9))
+    monkeypatch.setattr(thresholds, "last_of", short)
+    monkeypatch.setattr(thresholds, "reaching", lambda values, *given: right(values, *given)[:-1])
+    assert not torch.equal(thresholds.nucleus(row, 0.9), meaning.nucleus.meaning(row, 0.9))
