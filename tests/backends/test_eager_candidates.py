@@ -147,6 +147,15 @@ def test_bisection_ends_where_a_sort_would(monkeypatch, few):
     assert torch.equal(thresholds.nucleus(row, 0.8), expected)
 
 
+@pytest.mark.parametrize("size", [5, WIDE])
+@pytest.mark.parametrize("p, ids", [(0.49, [1]), (0.51, [1, 2]), (0.74, [1, 2]), (0.76, [1, 2, 4])])
+def test_the_token_that_reaches_p_is_the_last(p, ids, size):
+    """Planted: .5, .25, .25."""
+    row = torch.full((size,), -torch.inf)
+    row[[1, 2, 4]] = torch.tensor([0.5, 0.25, 0.25]).log()
+    assert thresholds.nucleus(row, p).tolist() == ids
+
+
 def test_of_equal_tokens_the_lowest_ids_are_the_nucleus():
     assert thresholds.nucleus(torch.zeros(WIDE), 0.3).tolist() == [*range(math.ceil(0.3 * WIDE))]
 
