@@ -18,7 +18,6 @@ from penstock.ir.ops.random import foresee, foresee_among, race, race_among
 from penstock.ir.ops.rows import at
 from penstock.ir.ops.threshold import epsilon_cut, eta_cut, min_p, typical_p
 from penstock.ir.ops.tree import tip_row
-from penstock.passes.optimise.match import word
 from penstock.passes.optimise.rule import Equation, Logits, RulePass, rule
 from penstock.passes.optimise.written import vocabulary
 
@@ -38,59 +37,47 @@ def some_ids(*lead: int) -> dict[str, Any]:
 SITES, TIPS, ROWS = some_ids(2, 3), some_ids(3, 4), some_ids(3)
 
 
-def narrows(x: Any, k: int) -> str | None:
+def narrows(x: Any, k: int, t: float = 1.0, **_: Any) -> str | None:
     """Why a top-k makes no candidates."""
     if isinstance(x, fx.Node) and x.target is spread_logits:
         return "its logits are candidates' already"
+    if t < COLDEST:
+        return f"the temperature is {t}"
     size = vocabulary(x)
     return None if k < size else f"it keeps {k} of {size} tokens"
 
 
-@rule(literals={"k": (1, 3)}, when=narrows)
+KS, TS, AS = {"k": (1, 3)}, {"t": (0.7, 1.3)}, {"a": (0.7, 1.3)}
+
+
+@rule(literals={**KS, **TS, **AS}, when=narrows, follows=True)
+def penalised_and_scaled_top_k(x: Logits, seen: Bool[Tensor, "*B V"], a: float, t: float, k: int) -> Equation:
+    """Only what may be among the k largest is penalised and divided."""
+    ids = shaped_candidates(x, seen, a, t, k)
+    values = scale(repetition_penalty(among(x, ids), among(seen, ids), a), t)
+    return top_k(scale(repetition_penalty(x, seen, a), t), k), spread_logits(values, ids, vocabulary(x))
+
+
+@rule(literals={**KS, **TS}, when=narrows, follows=True)
+def scaled_top_k(x: Logits, t: float, k: int) -> Equation:
+    """Only what may be among the k largest is divided."""
+    ids = shaped_candidates(x, None, 1.0, t, k)
+    return top_k(scale(x, t), k), spread_logits(scale(among(x, ids), t), ids, vocabulary(x))
+
+
+@rule(literals={**KS, **AS}, when=narrows, follows=True)
+def penalised_top_k(x: Logits, seen: Bool[Tensor, "*B V"], a: float, k: int) -> Equation:
+    """Only what may be among the k largest is penalised."""
+    ids = shaped_candidates(x, seen, a, 1.0, k)
+    values = repetition_penalty(among(x, ids), among(seen, ids), a)
+    return top_k(repetition_penalty(x, seen, a), k), spread_logits(values, ids, vocabulary(x))
+
+
+@rule(literals=KS, when=narrows)
 def top_k_is_candidates(x: Logits, k: int) -> Equation:
     """The k largest are found without a sort, and k numbers are passed on."""
     ids = candidates(x, k)
     return top_k(x, k), spread_logits(among(x, ids), ids, vocabulary(x))
-
-
-def warm(x: Any, t: float, k: int) -> str | None:
-    """Why a temperature is not left out of the search for candidates."""
-    return None if t >= COLDEST else f"the temperature is {t}"
-
-
-@rule(literals={"t": (0.7, 1.3), "k": (1, 3)}, when=warm, follows=True)
-def candidates_before_scaling(x: Logits, t: float, k: int) -> Equation:
-    """Only what may be a candidate is divided."""
-    return candidates(scale(x, t), k), shaped_candidates(x, None, 1.0, t, k)
-
-
-@rule(literals={"a": (0.7, 1.3), "k": (1, 3)}, follows=True)
-def candidates_before_penalty(x: Logits, seen: Bool[Tensor, "*B V"], a: float, k: int) -> Equation:
-    """Only what may be a candidate is penalised."""
-    return candidates(repetition_penalty(x, seen, a), k), shaped_candidates(x, seen, a, 1.0, k)
-
-
-@rule(literals={"a": (0.7, 1.3), "t": (0.7, 1.3), "k": (1, 3)}, follows=True)
-def candidates_before_both(x: Logits, seen: Bool[Tensor, "*B V"], a: float, t: float, k: int) -> Equation:
-    """Only what may be a candidate is penalised and divided."""
-    return shaped_candidates(repetition_penalty(x, seen, a), None, 1.0, t, k), shaped_candidates(x, seen, a, t, k)
-
-
-def found_before(i: Any, **_: Any) -> str | None:
-    """Why candidates are picked from a shaped row."""
-    return None if i.target is shaped_candidates else f"{word(i)} reads the whole row anyway"
-
-
-@rule(literals={"t": (0.7, 1.3)}, inputs=SITES, when=found_before, follows=True)
-def scaled_among(x: Logits, i: Ids, t: float) -> Equation:
-    """Of candidates, candidates alone are divided."""
-    return among(scale(x, t), i), scale(among(x, i), t)
-
-
-@rule(literals={"a": (0.7, torch.tensor([0.8, 1.2]))}, inputs=SITES, when=found_before, follows=True)
-def penalised_among(x: Logits, seen: Bool[Tensor, "*B V"], i: Ids, a: Any) -> Equation:
-    """Of candidates, candidates alone are penalised."""
-    return among(repetition_penalty(x, seen, a), i), repetition_penalty(among(x, i), among(seen, i), a)
 
 
 @rule(literals={**SIZE, "t": (0.0, 0.7, torch.tensor([0.0, 1.3]))}, inputs=SITES, follows=True)
@@ -220,12 +207,10 @@ def guess_among_candidates(
 
 
 RULES = (
+    penalised_and_scaled_top_k,  # the longest first
+    scaled_top_k,
+    penalised_top_k,
     top_k_is_candidates,
-    candidates_before_scaling,
-    candidates_before_penalty,
-    candidates_before_both,
-    scaled_among,
-    penalised_among,
     scaled_candidates,
     likeliest_candidate,
     top_k_of_candidates,

@@ -6,7 +6,7 @@ from chains import VIEWS, chain_graph, count
 from penstock.dsl.param import param
 from penstock.ir.region import Region
 from penstock.ir.show import show
-from penstock.library import Bias, ModelDrafter, ModelVerifier, Repetition, Temperature, TopK, TopP
+from penstock.library import Bias, ModelDrafter, ModelVerifier, Presence, Repetition, Temperature, TopK, TopP
 from penstock.passes.build import build
 from penstock.passes.order import elaborate, optimised
 
@@ -34,6 +34,23 @@ def test_the_walk_itself_works_on_candidates():
     graph, _ = optimised(build(elaborate(stages), {"t": VIEWS["t"]}).graph)
     text = show(walk_of(graph).graph)
     assert "race_among" in text and "f32[b,v]" not in text
+
+
+CHAINS = {
+    "penalised_and_scaled_top_k": (Repetition(alpha=1.3), Temperature(value=0.8)),
+    "scaled_top_k": (Presence(alpha=0.5), Temperature(value=0.8)),
+    "penalised_top_k": (Temperature(value=param("t", default=0.8)), Repetition(alpha=1.3)),
+    "top_k_is_candidates": (Presence(alpha=0.5),),
+}
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_what_stands_before_top_k_shapes_candidates_alone_where_it_can(name):
+    graph, found = both(*CHAINS[name], TopK(k=3))
+    assert [rule for rule in CHAINS if rule in found and found[rule].fired] == [name]
+    assert count(graph, "candidates" if name == "top_k_is_candidates" else "shaped_candidates") == 4
+    shaped = [n for n in graph.nodes if getattr(n.target, "name", "") == "repetition_penalty"]
+    assert all(n.meta["example"].shape[-1] == 3 for n in shaped)
 
 
 def test_a_version_of_the_sites_that_somebody_else_reads_stays():
