@@ -1,4 +1,4 @@
-"""From logits to the drawn token: transforms and a draw as a lowered step has them, beside processors and multinomial of transformers.
+"""From logits to the drawn token: transforms and a draw in a lowered step, beside processors and multinomial of transformers.
 
 ``python benchmarks/sampling.py`` prints a line a case: every contender in turn, round after round, on one thread.
 """

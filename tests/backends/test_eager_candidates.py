@@ -56,7 +56,8 @@ def test_the_k_largest_of_what_is_never_made(row, k, alpha, t):
     order = row.sort(descending=True, stable=True).indices
     for places in (order[:3], order[:: len(order) // 20], order):
         seen = torch.zeros(len(row), dtype=torch.bool).index_fill(0, places, True)
-        assert torch.equal(host.shaped_candidates(row, seen, alpha, t, k), meaning.shaped_candidates.meaning(row, seen, alpha, t, k))
+        expected = meaning.shaped_candidates.meaning(row, seen, alpha, t, k)
+        assert torch.equal(host.shaped_candidates(row, seen, alpha, t, k), expected)
     assert torch.equal(host.shaped_candidates(row, None, 1.0, t, k), meaning.shaped_candidates.meaning(row, None, 1.0, t, k))
 
 
@@ -86,9 +87,8 @@ def test_a_bound_that_forgets_the_penalised_is_seen(monkeypatch):
     row, right = normal(WIDE, 3.0), host.bound
     seen = row > row.sort(descending=True).values[30]
     monkeypatch.setattr(host, "bound", lambda values, k: right(values, 17))
-    with pytest.raises((AssertionError, ValueError)):
-        expected = meaning.shaped_candidates.meaning(row, seen, 9.0, 1.0, 17)
-        assert torch.equal(host.shaped_candidates(row, seen, 9.0, 1.0, 17), expected)
+    expected = meaning.shaped_candidates.meaning(row, seen, 9.0, 1.0, 17)
+    assert not torch.equal(host.shaped_candidates(row, seen, 9.0, 1.0, 17), expected)
 
 
 def test_rows_at_once_and_a_k_of_the_request():
@@ -187,8 +187,8 @@ def test_ties_by_the_highest_id_are_seen(monkeypatch):
 def test_a_bound_that_is_one_block_short_is_seen(monkeypatch):
     row, right = normal(WIDE, 3.0), host.bound
     monkeypatch.setattr(host, "bound", lambda values, k: right(values, 1))
-    with pytest.raises((AssertionError, ValueError)):
-        assert torch.equal(host.candidates(row, 17), meaning.candidates.meaning(row, 17))
+    with pytest.raises(ValueError):  # there are no 17
+        host.candidates(row, 17)
 
 
 @pytest.mark.parametrize("scale", [0.5, 4.0])
