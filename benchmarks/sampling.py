@@ -115,11 +115,15 @@ class Transformers:
         }
         self.text, self.processors = text, [made[name]() for name in chain.transforms]
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def chances(self, x: Tensor) -> Tensor:
+        """What is drawn from."""
         x = x.float()
         for process in self.processors:
             x = process(self.text, x)
-        return torch.multinomial(x.softmax(-1), 1)
+        return x.softmax(-1)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return torch.multinomial(self.chances(x), 1)
 
 
 @dataclass(frozen=True)

@@ -187,7 +187,7 @@ def test_ties_by_the_highest_id_are_seen(monkeypatch):
 def test_a_bound_that_is_one_block_short_is_seen(monkeypatch):
     row, right = normal(WIDE, 3.0), host.bound
     monkeypatch.setattr(host, "bound", lambda values, k: right(values, 1))
-    with pytest.raises(ValueError):  # there are no 17
+    with pytest.raises(ValueError, match="kth"):  # there are no 17
         host.candidates(row, 17)
 
 
