@@ -26,4 +26,4 @@ def test_contenders_draw_alike(chain):
         assert not found[expected[b] == 0].any()
         error = (expected[b] * (1 - expected[b]) / DRAWS).sqrt()
         assert ((found - expected[b]).abs() < 4.5 * error + 2e-3).all()
-    assert (expected > 0).sum(1).min() > 2
+    assert (expected > 0).sum(1).min() > 1
