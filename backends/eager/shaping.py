@@ -53,7 +53,7 @@ def only(logits: Tensor, ids: Tensor) -> Tensor:
 
 def repetition_penalty(logits: Tensor, seen: Tensor, alpha: float | Tensor) -> Tensor:
     """Few tokens were seen: the others are only copied."""
-    if isinstance(alpha, Tensor) and alpha.dim():
+    if isinstance(alpha, Tensor) and alpha.dim() or logits.numel() <= FEW:
         return meaning.repetition_penalty.meaning(logits, seen, alpha)  # type: ignore[no-any-return]
     penalised, places = logits.clone(memory_format=torch.contiguous_format), torch.from_numpy(np.flatnonzero(seen.numpy()))
     held = meaning.precise(penalised.view(-1)[places])
