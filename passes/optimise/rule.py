@@ -19,6 +19,7 @@ from typing import Any, overload
 
 from jaxtyping import Float
 from torch import Tensor, fx
+from torch.fx.proxy import Proxy
 
 from penstock.ir import tracing
 from penstock.ir.region import Region
@@ -94,8 +95,18 @@ class Rule:
         place = root.meta.get("stage") or "", str(root.meta.get("source") or ""), self.name
         with root.graph.inserting_before(root), tracing.recording(tracer), tracer.stage_of(*place):
             made = replayed(after, values)
+        for side, value in values.items():
+            if side not in written.names and isinstance(value, Proxy):
+                led_back(value.node, match.nodes)
         root.replace_all_uses_with(made.node)
         root.graph.erase_node(root)
+
+
+def led_back(made: fx.Node, replaced: Sequence[fx.Node]) -> None:
+    """An op that only moved stays the work of the stage that wrote it."""
+    for node in replaced:
+        if node.target is made.target:
+            made.meta.update(stage=node.meta.get("stage"), source=node.meta.get("source"))
 
 
 @overload
