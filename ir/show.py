@@ -9,13 +9,13 @@ from penstock.ir.region import Region
 from penstock.ir.trace import Constant
 
 
-def show(graph: fx.Graph, *, unfold: bool = False) -> str:
-    """The graph's lines; ``unfold`` prints the bodies of walks too."""
-    return "\n".join(lines(graph, "  ", unfold))
+def show(graph: fx.Graph, *, unfold: bool = False, lasting: bool = False) -> str:
+    """The graph's lines; ``unfold`` prints the bodies of walks too, ``lasting`` names values so that no pass changes it."""
+    return "\n".join(lines(graph, "  ", unfold, lasting))
 
 
-def lines(graph: fx.Graph, indent: str, unfold: bool) -> list[str]:
-    names = result_names(graph)
+def lines(graph: fx.Graph, indent: str, unfold: bool, lasting: bool = False) -> list[str]:
+    names = result_names(graph, lasting)
     out = []
     stage = None
     for node in graph.nodes:
@@ -89,8 +89,8 @@ def targets(node: fx.Node, names: dict[fx.Node, str]) -> str:
     return ", ".join(names[picked[i]] if i in picked else "_" for i in range(max(picked) + 1))
 
 
-def result_names(graph: fx.Graph) -> dict[fx.Node, str]:
-    """``%3`` for values; handles keep their name and grow a prime with every version."""
+def result_names(graph: fx.Graph, lasting: bool = False) -> dict[fx.Node, str]:
+    """``%3`` for values, or their nodes' names; handles keep their name and grow a prime with every version."""
     names: dict[fx.Node, str] = {}
     count = 0
     for node in graph.nodes:
@@ -100,7 +100,7 @@ def result_names(graph: fx.Graph) -> dict[fx.Node, str]:
         elif is_result(node) and kind in HANDLES:
             names[node] = primed(node, names)
         elif not (results(node) and not is_result(node)):
-            names[node] = f"%{count}"
+            names[node] = f"%{node.name if lasting else count}"
             count += 1
         else:
             names[node] = f"%{node.name}"
