@@ -14,6 +14,7 @@ from penstock.passes.hoist_masks import hoist_masks
 from penstock.passes.mirror import mirror
 from penstock.passes.optimise.argmax_invariance import ARGMAX_INVARIANCE
 from penstock.passes.optimise.optimisation import Pass, Ran, chosen, optimise
+from penstock.passes.optimise.share_forwards import SHARE_FORWARDS
 from penstock.passes.optimise.simplify import SIMPLIFY
 from penstock.passes.phases import phases
 from penstock.passes.plan import Plan
@@ -30,6 +31,7 @@ ELABORATION: tuple[Callable[[Plan], Plan], ...] = (
 OPTIMISATION: tuple[Pass, ...] = (
     SIMPLIFY,  # first: it tells the others what temperature 0 is
     ARGMAX_INVARIANCE,
+    SHARE_FORWARDS,
 )
 
 

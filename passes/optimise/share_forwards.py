@@ -172,3 +172,6 @@ def model_of(node: fx.Node) -> Any:
 def told(node: fx.Node) -> str:
     """A node as a reader of the report knows it."""
     return f"{node.name} ({node.meta.get('stage') or 'step'})"
+
+
+SHARE_FORWARDS = ShareForwards()

@@ -1,6 +1,7 @@
 """Forwards of one model that do not wait for each other are one call: which are, why others are not, and that nothing changes."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -32,8 +33,8 @@ from penstock.library import (
 from penstock.passes.build import StepGraph, build
 from penstock.passes.dead_code import dead_code
 from penstock.passes.kinds import new_state
-from penstock.passes.optimise.optimisation import Finding
-from penstock.passes.optimise.share_forwards import ShareForwards
+from penstock.passes.optimise.optimisation import VERIFY, Finding, optimise
+from penstock.passes.optimise.share_forwards import SHARE_FORWARDS
 from penstock.passes.order import elaborate
 from penstock.testing import small_world, views_of
 
@@ -46,15 +47,16 @@ PROMPTED = dict(prompted=["swapped", "un"])
 GATE = EntropyGate(tau=1.0, window=2, d_min=1)
 
 
-def shared(step: StepGraph) -> list[Finding]:
-    """Run the pass as it is run among others."""
+@pytest.fixture(autouse=True)
+def verifying(monkeypatch):
+    monkeypatch.setenv(VERIFY, "1")
+
+
+def shared(step: StepGraph) -> Sequence[Finding]:
+    """Run the pass alone, on the graph itself."""
     dead_code(step.graph)
-    each = ShareForwards()
-    each.requires(step.graph)
-    found = each.run(step.graph)
-    dead_code(step.graph)
-    each.ensures(step.graph)
-    return found
+    (ran,) = optimise(step.graph, [SHARE_FORWARDS])
+    return ran.findings
 
 
 def traced(stages: Any, **small: Any) -> StepGraph:
@@ -131,7 +133,7 @@ def test_a_view_that_is_read_before_its_forward_is_not_fed_sooner():
     with step.graph.inserting_before(second):
         read = step.graph.call_function(peek, second.args[:2])
     read.meta |= dict(stage="tap", example=torch.zeros(7), type="f32[b]")
-    found = ShareForwards().run(step.graph)
+    found = SHARE_FORWARDS.run(step.graph)
     assert [finding.why for finding in found][0] == "peek (tap) reads the view of forward_1 (steer.guidance.0) before it"
     assert first.next is not second and sizes(step) == [1, 1]
 
@@ -190,7 +192,7 @@ def decoded(stages: Any, models: dict[str, Any], *, share: bool, limit: int = 12
     step = build(elaborate(stages), {view: StandIn.of(model) for view, model in bound.items()})
     assert not share or any(finding.fired for finding in shared(step))
     rows = [{view: PROMPTS.get(view, PROMPTS["t"])[b] for view in bound} for b in range(3)]
-    decoder = Decoder(step, bound, lower(step))
+    decoder = Decoder(step, bound, lower(step, without=() if share else ["share_forwards"]))
     state = decoder.start([Request(row, limit + 2 * b, key=b) for b, row in enumerate(rows)])
     models["t"].calls = []
     state = decoder.generate(state)
