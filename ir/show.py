@@ -50,7 +50,8 @@ def line(node: fx.Node, names: dict[fx.Node, str], indent: str, unfold: bool) ->
         return [f"{head}({args}){kind_of(node)}{origin}"]
     region = node.target
     rule = region.data.get("rule")
-    note = f" <{rule.name} for {region.data['law'] or 'no'} draft>" if rule is not None else ""
+    how = ", by argmax" if region.data.get("greedy") else ""
+    note = f" <{rule.name} for {region.data['law'] or 'no'} draft{how}>" if rule is not None else ""
     times = f" {region.data['times']}" if "times" in region.data else ""
     if rule is not None and not unfold:
         return [f"{head}{times} {{...}}({args}){note}, folded"]

@@ -12,29 +12,23 @@ stands there. Every rule is tested by its equation, on inputs made of these anno
 """
 
 import inspect
-import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, get_args, get_origin, overload
+from typing import Any, overload
 
 from jaxtyping import Float
 from torch import Tensor, fx
-from torch.fx.proxy import Proxy
 
 from penstock.ir import tracing
-from penstock.ir.op import Op
 from penstock.ir.region import Region
 from penstock.ir.trace import Tracer
 from penstock.passes.lint import LintError
 from penstock.passes.optimise.match import Match, Pattern, literal, word
 from penstock.passes.optimise.optimisation import Finding
+from penstock.passes.optimise.written import LITERALS, Equation as Equation, Written, expression, in_graph, replayed
 
-Equation = tuple[Any, Any]
-"""``(what to look for, what to put)``: one expression of ops, and another or a variable."""
 Logits = Float[Tensor, "*B V"]
-LITERALS = (int, float, str)
-map_nodes: Callable[[Any, Callable[[fx.Node], Any]], Any] = fx.node.map_arg
 LONGEST = 10_000
 """Rewrites of one graph after which rules are taken to undo each other."""
 
@@ -57,18 +51,27 @@ class Rule:
     def name(self) -> str:
         return self.equation.__name__
 
+    def __str__(self) -> str:
+        """``before = after``."""
+        return " = ".join(map(expression, self.sides[:2]))
+
     @cached_property
     def parameters(self) -> Mapping[str, inspect.Parameter]:
         return inspect.signature(self.equation).parameters
 
     @cached_property
-    def pattern(self) -> Pattern:
-        """The left side, traced once."""
+    def sides(self) -> tuple[Any, Any, dict[fx.Node, str]]:
+        """Both sides, traced once, and the variables."""
         kinds = {name: p.annotation for name, p in self.parameters.items() if p.annotation in LITERALS}
         samples = {name: literal(name, kind, self.literals[name][0]) for name, kind in kinds.items()}
-        written, variables = Written(), {name: None for name in self.parameters if name not in kinds}
-        before, _ = written.sides(self, {**variables, **samples})
-        return Pattern(before, written.names)
+        written = Written()
+        return *written.sides(self.equation, dict.fromkeys(self.parameters) | samples), written.names
+
+    @cached_property
+    def pattern(self) -> Pattern:
+        """The left side."""
+        before, _, names = self.sides
+        return Pattern(before, names)
 
     def reason(self, match: Match) -> str:
         """Why it does not fire where its pattern stands; nothing if it does."""
@@ -80,7 +83,7 @@ class Rule:
     def put(self, match: Match, vocab: int) -> None:
         """Replace the matched root by the right side."""
         root, written = match.nodes[-1], Written()
-        _, after = written.sides(self, {name: match.values[name] for name in self.parameters})
+        _, after = written.sides(self.equation, {name: match.values[name] for name in self.parameters})
         tracer = Tracer({}, vocab, root.graph)
         values = {node: in_graph(match.values[name], tracer) for node, name in written.names.items()}
         tracer.live = in_graph(match.values.get("live"), tracer)
@@ -100,46 +103,6 @@ def rule(equation: Callable[..., Equation] | None = None, /, **options: Any) -> 
     if equation is None:
         return lambda equation: Rule(equation, **options)
     return Rule(equation)
-
-
-class Written:
-    """Both sides of an equation as a graph of their own, in which nothing is run."""
-
-    def __init__(self) -> None:
-        self.graph = fx.Graph()
-        self.names: dict[fx.Node, str] = {}
-        """The variables."""
-
-    def sides(self, of: Rule, given: Mapping[str, Any]) -> Equation:
-        """Both sides; constants among what is given are themselves, all else are variables."""
-        arguments = {name: value if isinstance(value, LITERALS) else self.variable(name) for name, value in given.items()}
-        with tracing.recording(self):
-            return of.equation(**arguments)
-
-    def variable(self, name: str) -> fx.Node:
-        node = self.graph.placeholder(name)
-        self.names[node] = name
-        return node
-
-    def record(self, op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """One node, or one a result."""
-        node, result = self.graph.call_function(op, args, kwargs), op.meaning.__annotations__.get("return")
-        if get_origin(result) is not tuple:
-            return node
-        return tuple(self.graph.call_function(operator.getitem, (node, i)) for i in range(len(get_args(result))))
-
-
-def in_graph(value: Any, tracer: Tracer) -> Any:
-    """A matched value as ops take it while they are traced."""
-    return map_nodes(value, lambda node: Proxy(node, tracer))
-
-
-def replayed(side: Any, values: dict[fx.Node, Any]) -> Any:
-    """Record what one side of an equation needs, over the values of its variables."""
-    if side not in values:
-        args, kwargs = map_nodes((side.args, side.kwargs), lambda node: replayed(node, values))
-        values[side] = args[0][args[1]] if side.target is operator.getitem else side.target(*args, **kwargs)
-    return values[side]
 
 
 class RulePass:

@@ -18,7 +18,7 @@ def scaled_by_one(x: Logits) -> Equation:
 
 @rule(literals={"t": (0, 0.0, 1e-31)}, when=lambda x, t: None if t < COLDEST else f"the temperature is {t}")
 def scaled_by_nothing(x: Logits, t: float) -> Equation:
-    """Temperature 0 by its name."""
+    """Temperature 0 by its name, where t is 0 or below what can be divided by."""
     return scale(x, t), greedy(x)
 
 
@@ -30,7 +30,7 @@ def all_are_kept(x: Any, k: int) -> str | None:
 
 @rule(literals={"k": (11, 40)}, when=all_are_kept)
 def all_of_top_k(x: Logits, k: int) -> Equation:
-    """As many tokens as there are, or more."""
+    """Where there are no more than k tokens."""
     return top_k(x, k), x
 
 

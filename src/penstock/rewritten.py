@@ -17,7 +17,8 @@ def rewritten(step: StepGraph, without: Collection[str] = ()) -> list[str]:
     lines = ["step as traced", show(step.graph)]
     for each in OPTIMISATION:
         lines += told(by_name[each.name]) if each.name in by_name else [f"{each.name}: switched off"]
-    return [*lines, "step as optimised", show(graph)]
+    after = show(graph) if any(each.modified for each in ran) else "  the same"
+    return [*lines, "step as optimised", after]
 
 
 def told(ran: Ran) -> Iterator[str]:
