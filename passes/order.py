@@ -14,6 +14,7 @@ from penstock.passes.hoist_masks import hoist_masks
 from penstock.passes.mirror import mirror
 from penstock.passes.optimise.argmax_invariance import ARGMAX_INVARIANCE
 from penstock.passes.optimise.optimisation import Pass, Ran, chosen, optimise
+from penstock.passes.optimise.overlap import OVERLAP
 from penstock.passes.optimise.share_forwards import SHARE_FORWARDS
 from penstock.passes.optimise.simplify import SIMPLIFY
 from penstock.passes.phases import phases
@@ -32,6 +33,7 @@ OPTIMISATION: tuple[Pass, ...] = (
     SIMPLIFY,  # first: it tells the others what temperature 0 is
     ARGMAX_INVARIANCE,
     SHARE_FORWARDS,
+    OVERLAP,  # last: it begins before the calls that are left
 )
 
 

@@ -3,19 +3,21 @@
 from dataclasses import replace
 from functools import partial
 
-from penstock.backends.eager import bookkeeping, forward, race, shaping, stacked, state
+from penstock.backends.eager import ahead, bookkeeping, forward, race, shaping, stacked, state
 from penstock.backends.eager.generate import Kernels, RegionKernels
 from penstock.backends.eager.places import kernel
 from penstock.backends.eager.rules import RULES
 from penstock.backends.eager.walk import walk
 from penstock.ir import draft
-from penstock.ir.ops import forward as forwards, logits, random, rows, sequence, tree
+from penstock.ir.ops import ahead as halves, forward as forwards, logits, random, rows, sequence, tree
 from penstock.ir.ops.stacked import RESULTS, STACKED
 
 KERNELS: Kernels = {
     forwards.forward: (kernel(forward.forward),),
     **{op: (replace(kernel(stacked.forward_stacked), gives=("tensor",) * RESULTS * n),) for n, op in STACKED.items()},
     forwards.keep: (kernel(state.keep),),
+    halves.begun: (kernel(ahead.begun),),
+    halves.awaited: (kernel(ahead.awaited),),
     sequence.look: (kernel(state.look),),
     sequence.append: (kernel(state.append),),
     random.race: (kernel(race.race),),

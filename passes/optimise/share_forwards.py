@@ -14,12 +14,12 @@ from typing import Any
 
 from torch import fx
 
-from penstock.ir.op import Op
 from penstock.ir.ops.forward import forward
 from penstock.ir.ops.stacked import MOST, RESULTS, STACKED, place_of
 from penstock.ir.region import Region
 from penstock.ir.types import type_of
 from penstock.passes.lint import linear
+from penstock.passes.optimise.moving import ancestors, movable, span, told
 from penstock.passes.optimise.optimisation import Finding
 
 PLAIN = frozenset({"root", "want_hidden", "live"})
@@ -133,29 +133,6 @@ def results_of(each: Sequence[tuple[Any, ...]]) -> tuple[Any, ...]:
     return tuple(placed[place] for place in range(RESULTS * len(each)))
 
 
-def span(first: fx.Node, last: fx.Node) -> Iterator[fx.Node]:
-    """The nodes from one to another, the last left out."""
-    node = first
-    while node is not last:
-        yield node
-        node = node.next
-
-
-def ancestors(node: fx.Node, among: set[fx.Node]) -> list[fx.Node]:
-    """Those that a node is computed from, in the graph's order."""
-    found, open_ = set[fx.Node](), [node]
-    while open_:
-        more = [used for used in open_.pop().all_input_nodes if used in among and used not in found]
-        found.update(more)
-        open_ += more
-    return [each for each in node.graph.nodes if each in found]
-
-
-def movable(node: fx.Node) -> bool:
-    """Whether it leaves every handle alone and draws nothing, so that it may be computed earlier."""
-    return not isinstance(node.target, Region) and (not isinstance(node.target, Op) or node.target.category in ("tensor", "host"))
-
-
 def in_regions(graph: fx.Graph) -> Iterator[Finding]:
     """Forwards at any depth, of which some rows have no part."""
     for region in (node.target for node in graph.nodes if isinstance(node.target, Region)):
@@ -167,11 +144,6 @@ def in_regions(graph: fx.Graph) -> Iterator[Finding]:
 def model_of(node: fx.Node) -> Any:
     """The model of the view that a forward is of."""
     return node.args[0].meta["example"].model  # type: ignore[union-attr]
-
-
-def told(node: fx.Node) -> str:
-    """A node as a reader of the report knows it."""
-    return f"{node.name} ({node.meta.get('stage') or 'step'})"
 
 
 SHARE_FORWARDS = ShareForwards()
