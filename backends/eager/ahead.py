@@ -1,8 +1,8 @@
 """What a host op gives, entry by entry, made by a thread while the step goes on.
 
-Entries are made in the order in which a walk reads them: the first site of every row, then the second. Whoever reads one that is
-not there yet makes it; whoever reads one that is being made waits for it alone. Entries that nobody can read any more are not made.
-A thread is worth its handing over only for entries that take long, which is known from those made before.
+Entries are made one at a time, in the order in which a walk reads them: the first site of every row, then the second. Whoever
+reads one that is not there makes it, behind the one that is being made at most. Entries that nobody can read any more are not
+made. A thread is worth its handing over only for entries that take long, which is known from those made before at the same place.
 """
 
 import weakref

@@ -29,7 +29,9 @@ def ancestors(node: fx.Node, among: set[fx.Node]) -> list[fx.Node]:
 def movable(node: fx.Node) -> bool:
     """Whether it leaves every handle as it is and draws nothing, so that it may be computed earlier."""
     op = node.target
-    return not isinstance(op, Region) and (not isinstance(op, Op) or not op.consumes and op.category in ("tensor", "host", "state"))
+    if isinstance(op, Op):
+        return not op.consumes and op.category in ("tensor", "host", "state")
+    return not isinstance(op, Region)
 
 
 def told(node: fx.Node) -> str:

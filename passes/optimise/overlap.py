@@ -1,11 +1,9 @@
 """Host ops run while a forward does that they do not wait for: a grammar's masks while the target scores the draft.
 
-``forward(...); h(x)  ->  a = begun(h, x); forward(...); awaited(a)`` for a host op h whose result has an entry by itself for every
-row or site. It begins before the first forward that it need not wait for; what it reads is computed before that, as far as ops do
-it that leave every handle alone.
+``forward(...); h(x)  ->  a = begun(h, x); forward(...); awaited(a)`` for a host op h whose result has an entry of its own for
+each row or site. It begins before the first forward that it need not wait for; what it reads is computed before that, by ops
+that leave every handle as it is.
 """
-
-from dataclasses import dataclass
 
 from torch import fx
 
@@ -17,11 +15,10 @@ from penstock.passes.optimise.moving import ancestors, movable, span, told
 from penstock.passes.optimise.optimisation import Finding
 
 
-@dataclass(frozen=True)
 class Overlap:
     """The pass."""
 
-    name: str = "overlap"
+    name = "overlap"
 
     def requires(self, graph: fx.Graph) -> None:
         """Handles are linear."""

@@ -26,11 +26,10 @@ PLAIN = frozenset({"root", "want_hidden", "live"})
 """What a forward may be told by name to be stacked."""
 
 
-@dataclass(frozen=True)
 class ShareForwards:
     """The pass."""
 
-    name: str = "share_forwards"
+    name = "share_forwards"
 
     def requires(self, graph: fx.Graph) -> None:
         """Handles are linear."""

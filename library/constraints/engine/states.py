@@ -26,14 +26,14 @@ def own(error: PenstockError) -> PenstockError:
 class States:
     """Numbers for the texts that a grammar is brought to, with a mask for each that is asked for.
 
-    Masks may be asked for in one thread while texts are named in another. What is kept of a text is its last token and the number of the text before, until `forget`; matchers and masks of the texts
-    asked for last, others are made anew.
+    What is kept of a text is its last token and the number of the text before, until `forget`; matchers and masks of the texts
+    asked for last, others are made anew. Texts may be named in one thread while masks are made in another.
     """
 
     def __init__(
         self, start: Matcher, tokens: Tokens, closing: Closing | None = None, told: Callable[[PenstockError], PenstockError] = own
     ) -> None:
-        """``closing``: how rows are brought to their end in time, where that is known; ``told``: an error as a user is told it."""
+        """``closing``: how rows are brought to their end in time, where that is known; ``told``: an error as a user reads it."""
         self.start, self.tokens, self.closing, self.told = start, tokens, closing, told
         self.pieces, self._lock = Pieces(tokens), Lock()
         self.forget()
