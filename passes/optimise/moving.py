@@ -36,4 +36,4 @@ def movable(node: fx.Node) -> bool:
 
 def told(node: fx.Node) -> str:
     """A node as a reader of the report knows it."""
-    return f"{node.name} ({node.meta.get('stage') or 'step'})"
+    return f"the {getattr(node.target, '__name__', node.target)} of {node.meta.get('stage') or 'the step'}"

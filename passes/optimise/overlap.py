@@ -35,7 +35,7 @@ class Overlap:
     def moved(self, node: fx.Node) -> Finding:
         """Split one host op in two, or say why not."""
         if not by_entry(node.target):
-            return Finding(self.name, node, False, f"{told(node)} gives no entry by itself")
+            return Finding(self.name, node, False, "its result has no entries of their own")
         before = list(span(next(iter(node.graph.nodes)), node))
         needed = ancestors(node, set(before))
         held = [i for i, each in enumerate(before) if each in set(needed) and not movable(each)]
@@ -44,7 +44,7 @@ class Overlap:
         if first is None:
             last = next((each for each in reversed(before) if is_forward(each)), None)
             why = "no forward stands before it" if last is None else f"it waits for {told(last)}"
-            return Finding(self.name, node, False, f"{told(node)}: {why}")
+            return Finding(self.name, node, False, why)
         split(node, first, [each for each in needed if each in set(span(first, node))])
         return Finding(self.name, node, True, f"it begins before {told(first)}")
 

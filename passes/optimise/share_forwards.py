@@ -70,11 +70,11 @@ class Stack:
         if (reason := odd(first) or odd(node)) is not None:
             return needed, reason
         if node.args[1] is not first.args[1] or node.kwargs["live"] is not first.kwargs["live"]:
-            return needed, f"{told(node)} is of other rows or another text"
+            return needed, "it is of other rows, or of another text"
         if (held := next((each for each in needed if not movable(each)), None)) is not None:
-            return needed, f"{told(node)} waits for {told(held)}"
+            return needed, f"it waits for {told(held)}"
         reader = next((each for each in between if node.args[0] in each.all_input_nodes and each not in needed), None)
-        return needed, None if reader is None else f"{told(reader)} reads the view of {told(node)} before it"
+        return needed, None if reader is None else f"{told(reader)} reads its view before"
 
     def build(self) -> None:
         """Put the call where the first forward stood."""
@@ -116,8 +116,8 @@ def odd(node: fx.Node) -> str | None:
     """Why a forward cannot be stacked with any."""
     if "stack" not in model_of(node).capabilities:
         return f"{model_of(node).name} cannot tell the parts of a call apart"
-    told_more = sorted(name for name in node.kwargs if name not in PLAIN)
-    return f"{told(node)} says {', '.join(told_more)}" if told_more else None
+    more = sorted(name for name in node.kwargs if name not in PLAIN)
+    return f"{told(node)} says {', '.join(more)}" if more else None
 
 
 def asked_of(node: fx.Node) -> tuple[Any, ...]:
@@ -137,7 +137,7 @@ def in_regions(graph: fx.Graph) -> Iterator[Finding]:
     for region in (node.target for node in graph.nodes if isinstance(node.target, Region)):
         yield from in_regions(region.graph)
         for node in (n for n in region.graph.nodes if n.target is forward):
-            yield Finding("share_forwards", node, False, f"{told(node)} is for some rows only, in {region.__name__}")
+            yield Finding("share_forwards", node, False, f"it is of some rows only, in {region.__name__}")
 
 
 def model_of(node: fx.Node) -> Any:

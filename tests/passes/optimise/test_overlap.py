@@ -65,13 +65,13 @@ def test_every_mask_begins_right_before_a_forward(stages, order):
     assert [finding.fired for finding in found] == [True] * order.count("begun")
     names = [getattr(node.target, "name", "") for node in step.graph.nodes]
     assert [name for name in names if name in BEGUN] == order
-    assert found[-1].why.startswith("it begins before forward") and found[-1].why.endswith("(verifier.model.0)")
+    assert found[-1].why == "it begins before the forward of verifier.model.0"
 
 
 def test_the_first_forward_that_it_need_not_wait_for():
     """The unconditional branch is fed after the target; masks run beside both."""
     step = traced(TARGET, Guidance(model="g", view="g2"), GRAMMAR)
-    assert overlapped(step).findings[0].why == "it begins before forward (verifier.model.0)"
+    assert overlapped(step).findings[0].why == "it begins before the forward of verifier.model.0"
 
 
 # --- why not -------------------------------------------------------------------------------------------------------
@@ -95,14 +95,15 @@ def test_work_on_what_a_forward_answered_waits_for_it():
     dead_code(step.graph)
     before = show(step.graph)
     (finding,) = overlapped(step).findings
-    assert not finding.fired and finding.why == "reading (transform.reading.0): it waits for forward (verifier.model.0)"
+    assert not finding.fired and finding.why == "it waits for the forward of verifier.model.0"
     assert show(step.graph) == before
 
 
 def test_work_whose_entries_are_not_apart_stays_whole():
     step = traced(Forced(length=2), TARGET, GRAMMAR)
-    told = {finding.why: finding.fired for finding in overlapped(step).findings}
-    assert told["forced (drafter.forced.0) gives no entry by itself"] is False and any(told.values())
+    found = {finding.stage: finding for finding in overlapped(step).findings}
+    assert found["drafter.forced.0"].why == "its result has no entries of their own" and not found["drafter.forced.0"].fired
+    assert found["constraint.regex.0"].fired
 
 
 # --- that nothing changes ------------------------------------------------------------------------------------------

@@ -15,15 +15,19 @@ from penstock.backends.enumerate.scratch import WrongForward
 from penstock.backends.runtime.hf import HuggingFaceModel
 from penstock.backends.runtime.runner import Decoder, Request, forwards
 from penstock.backends.runtime.table import TableModel
+from penstock.dsl.pipeline import Pipeline, View
+from penstock.face import check, compile
 from penstock.ir.op import op
 from penstock.ir.ops import stacked
 from penstock.ir.ops.forward import forward
 from penstock.ir.standin import StandIn
 from penstock.library import (
     Ambedkar,
+    Contrast,
     EntropyAdaptive,
     EntropyGate,
     Guidance,
+    LastToken,
     ModelDrafter,
     ModelVerifier,
     PromptTokens,
@@ -93,10 +97,10 @@ def test_it_fires_on_every_pipeline_that_reads_a_model_in_several_views(stages, 
 @pytest.mark.parametrize(
     ("stages", "why"),
     [
-        ((ModelDrafter(model="t", length=2), TARGET), r"forward_1 \(drafter.model.0\) waits for"),
-        ((ModelDrafter(model="t", length=1), TARGET), r"forward_1 \(verifier.model.0\) waits for forward \(drafter.model.0\)"),
-        ((EntropyAdaptive(models=("t", "v"), window=2, d_min=1), GUIDED), r"is for some rows only, in scored_by_0"),
-        ((PromptTokens(view="t", candidates=((0,),), distances=1), TARGET, GUIDED), r"verifier.model.0\) says embeds, use_embed"),
+        ((ModelDrafter(model="t", length=2), TARGET), r"it waits for the forward of drafter.model.0"),
+        ((ModelDrafter(model="t", length=1), TARGET), r"it waits for the forward of drafter.model.0"),
+        ((EntropyAdaptive(models=("t", "v"), window=2, d_min=1), GUIDED), r"it is of some rows only, in scored_by_0"),
+        ((PromptTokens(view="t", candidates=((0,),), distances=1), TARGET, GUIDED), r"the forward of verifier.model.0 says embeds, use_embed"),
         ((CHAIN, TARGET), r"nothing else asks table:3:2"),
     ],
 )
@@ -134,7 +138,7 @@ def test_a_view_that_is_read_before_its_forward_is_not_fed_sooner():
         read = step.graph.call_function(peek, second.args[:2])
     read.meta |= dict(stage="tap", example=torch.zeros(7), type="f32[b]")
     found = SHARE_FORWARDS.run(step.graph)
-    assert [finding.why for finding in found][0] == "peek (tap) reads the view of forward_1 (steer.guidance.0) before it"
+    assert [finding.why for finding in found][0] == "the peek of tap reads its view before"
     assert first.next is not second and sizes(step) == [1, 1]
 
 
@@ -233,3 +237,13 @@ def test_a_view_with_vectors_of_its_own_is_called_apart(models):
     models["t"].calls = []
     found = decoder.read(decoder.generate(state))
     assert set(models["t"].calls) == {1} and found[0].tokens == decoded(stages, models, share=False, limit=6)[0][0].tokens
+
+
+def test_two_names_of_one_reference_are_one_model():
+    """Else what looks like one model while the step is traced would be loaded twice, and never be one call."""
+    models = dict(target="table:7:1", judge="table:7:1", other="table:7:2")
+    stages = ModelVerifier(model="target"), Guidance(model="judge", view="un"), Contrast(model="other")
+    pipeline = Pipeline(models=models, views={"un": View(model="judge", prompt=LastToken())}, stages=stages)
+    loaded = compile(pipeline).loaded.models
+    assert loaded["target"] is loaded["judge"] is not loaded["other"]
+    assert "forward_stacked" in (lower(check(pipeline)).__doc__ or "")
