@@ -100,7 +100,7 @@ def test_it_fires_on_every_pipeline_that_reads_a_model_in_several_views(stages, 
         ((ModelDrafter(model="t", length=2), TARGET), r"it waits for the forward of drafter.model.0"),
         ((ModelDrafter(model="t", length=1), TARGET), r"it waits for the forward of drafter.model.0"),
         ((EntropyAdaptive(models=("t", "v"), window=2, d_min=1), GUIDED), r"it is of some rows only, in scored_by_0"),
-        ((PromptTokens(view="t", candidates=((0,),), distances=1), TARGET, GUIDED), r"the forward of verifier.model.0 says embeds, use_embed"),
+        ((PromptTokens(view="t", candidates=((0,),), distances=1), TARGET, GUIDED), r"the forward of verifier.* says embeds"),
         ((CHAIN, TARGET), r"nothing else asks table:3:2"),
     ],
 )
