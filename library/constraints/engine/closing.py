@@ -104,8 +104,8 @@ class Closing:
 
 
 def rest_of(completion: bytes, given: int, matcher: Matcher) -> bytes | None:
-    """What of a completion still ends a text that went on with ``given`` other bytes, which may have said some of it: the most of it,
-    or, where they opened something, the most of it behind a byte that closes that. None where neither does.
+    """What of a completion still ends a text that went on with ``given`` other bytes, which may have said some of it: the most of
+    it, or, where they opened something, the most of it behind a byte that closes that. None where neither does.
 
     A search takes a hundred times as long as one question to the matcher, and mostly finds no more than this.
     """
