@@ -65,8 +65,8 @@ class Stack:
     def against(self, node: fx.Node) -> tuple[list[fx.Node], str | None]:
         """What must move for one more member, in order, and why it cannot be one, if it cannot."""
         first = self.members[0]
-        between = list(span(first, node))
-        needed = [each for each in ancestors(node, set(between)) if each not in self.before]
+        between = [each for each in span(first, node) if each not in self.before]
+        needed = ancestors(node, set(between))
         if (reason := odd(first) or odd(node)) is not None:
             return needed, reason
         if node.args[1] is not first.args[1] or node.kwargs["live"] is not first.kwargs["live"]:
@@ -122,7 +122,7 @@ def odd(node: fx.Node) -> str | None:
 
 def asked_of(node: fx.Node) -> tuple[Any, ...]:
     """What a forward is asked, as a stack is told it."""
-    tokens, parents = node.args[2:] or (None, ())
+    tokens, parents = (*node.args[2:], *(None, ())[len(node.args) - 2 :])
     return tokens, parents, node.kwargs.get("root", False), node.kwargs.get("want_hidden", False)
 
 
