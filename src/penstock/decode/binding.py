@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -53,8 +54,10 @@ class Loaded:
         if other:
             raise PenstockError(f"no stage decodes with a model {other[0]!r}", fix=f"the models are {', '.join(texts)}")
         here, dtype = given or {}, getattr(torch, means.computed_in)
+        once = cache(lambda reference, name: resolve.model(reference, texts[name], dtype))
+        first = {reference: name for name, reference in reversed(references.items()) if name in texts}
         models = {
-            name: resolve.given(here[name], name, text) if name in here else resolve.model(references[name], text, dtype)
+            name: resolve.given(here[name], name, text) if name in here else once(references[name], first[references[name]])
             for name, text in texts.items()
         }
         return cls(models, texts, target)
