@@ -2,19 +2,21 @@
 
 from functools import partial
 
-from penstock.backends.eager import bookkeeping, forward, race, shaping, state
+from penstock.backends.eager import bookkeeping, forward, pacing, race, shaping, state
 from penstock.backends.eager.generate import Kernels, RegionKernels
 from penstock.backends.eager.places import kernel
 from penstock.backends.eager.rules import RULES
 from penstock.backends.eager.walk import walk
 from penstock.ir import draft
-from penstock.ir.ops import forward as forwards, logits, random, rows, sequence, tree
+from penstock.ir.ops import forward as forwards, logits, pacing as paces, random, rows, sequence, tree
 
 KERNELS: Kernels = {
     forwards.forward: (kernel(forward.forward),),
     forwards.keep: (kernel(state.keep),),
     sequence.look: (kernel(state.look),),
     sequence.append: (kernel(state.append),),
+    paces.begun: (kernel(pacing.begun),),
+    paces.paced: (kernel(pacing.paced),),
     random.race: (kernel(race.race),),
     random.foresee: (kernel(race.race),),
     random.largest: (kernel(race.largest),),
