@@ -17,6 +17,7 @@ KERNELS: Kernels = {
     sequence.append: (kernel(state.append),),
     paces.begun: (kernel(pacing.begun),),
     paces.paced: (kernel(pacing.paced),),
+    paces.within: (kernel(pacing.within),),
     random.race: (kernel(race.race),),
     random.foresee: (kernel(race.race),),
     random.largest: (kernel(race.largest),),

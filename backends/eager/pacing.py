@@ -30,3 +30,7 @@ def paced(
 ) -> tuple[Tensor, Tensor, Tensor]:
     tried = [outcome(draft, row, committed[: count[row]]) for row, committed in enumerate(token)]
     return decided(pace, Taken(length, began, text, new, live, before(kept[0]), tried), kept)
+
+
+def within(rows: Tensor, length: int) -> Numbers:
+    return [[place < row[0] for place in range(length)] for row in rows.tolist()]

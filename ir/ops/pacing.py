@@ -6,6 +6,7 @@ What it keeps of a row is a register, so that rows can be taken, joined and fork
 from collections.abc import Sequence as Listed
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -15,18 +16,24 @@ from penstock.ir.state import Sequence, View
 
 
 class Row(NamedTuple):
-    """What is kept of a row from step to step."""
+    """What is kept of a row from step to step; counts are of two spans of steps, the one that goes on and the one before it."""
 
     budget: float = 0.0
     """The most tokens that its next draft has."""
-    idle: float = 0.0
-    """Steps since it was last asked for a draft: its drafter's cache is about as many tokens behind."""
+    behind: float = 0.0
+    """Tokens of its text that its drafter has not read, since no draft was asked for."""
+    steps: float = 0.0
+    """How long the span is that goes on."""
     accepted: float = 0.0
-    """Draft positions that were accepted of late, of those that were tested."""
+    """Draft positions that were accepted, of those that were tested."""
     tested: float = 0.0
     found: float = 0.0
     """Drafts that had any token, of those that were asked for."""
     asked: float = 0.0
+    accepted_before: float = 0.0
+    tested_before: float = 0.0
+    found_before: float = 0.0
+    asked_before: float = 0.0
 
 
 class Tried(NamedTuple):
@@ -92,9 +99,10 @@ def paced(
 ) -> tuple[Int[Tensor, "B 1"], Float[Tensor, "B R"], Int[Tensor, "B L"]]:
     """``(longest [b,1], rows, counts)``: the next step's bucket, what is kept of rows, and how many steps drafted how far.
 
-    ``began``, ``text`` and ``new`` as `begun` said; ``kept``: rows and counts so far; ``draft``: its tokens and which are real; ``token``, ``count``: what was committed.
+    ``began``, ``text`` and ``new`` as `begun` said; ``kept``: rows and counts so far; ``draft``: its tokens and which are real;
+    ``token``, ``count``: what was committed.
     """
-    on, offered = live.tolist(), None if draft is None else tuple(part.tolist() for part in draft)
+    on, offered = live.tolist(), draft and (draft[0].tolist(), draft[1].tolist())
     tried = [outcome(offered, row, token[row, : int(count[row])].tolist()) for row in range(len(on))]
     return decided(pace, Taken(length, began, text.tolist(), new.tolist(), on, before(kept[0]), tried), kept)
 
@@ -111,7 +119,8 @@ def decided(pace: Pacing, step: Taken, kept: tuple[Tensor, Tensor]) -> tuple[Ten
     counts = kept[1].tolist()
     for row, drafted in zip(counts, step.rows, strict=True):
         row[min(int(drafted.budget), step.length)] += 1
-    return torch.tensor([[longest]] * len(after)), torch.tensor(after, dtype=kept[0].dtype), torch.tensor(counts)
+    choice, rows = np.array([[longest]] * len(after)), np.array(after, dtype=np.float64)
+    return torch.from_numpy(choice), torch.from_numpy(rows), torch.from_numpy(np.array(counts))
 
 
 def outcome(draft: tuple[Any, Any] | None, row: int, committed: list[int]) -> Tried:

@@ -36,7 +36,7 @@ Length = Annotated[int, Field(ge=1, le=64)] | Literal["auto"] | Auto
 
 
 class Chain(Stage):
-    """A drafter of one path; with ``length: auto`` each step decides how far the next draft goes (SmartSpec, arXiv 2406.14066)."""
+    """A drafter of one path; with ``length: auto`` every step decides how far the next draft goes (arXiv 2406.14066)."""
 
     role: ClassVar[Role] = "drafter"
     effect: ClassVar[Effect] = "accelerates"
@@ -75,6 +75,13 @@ class Chain(Stage):
     def shown(self) -> tuple[str, ...]:  # type: ignore[override]
         """Registers that are read off when a row is done."""
         return (LENGTHS,) if self.auto else ()
+
+    @property
+    def remark(self) -> str:
+        if self.auto is None:
+            return ""
+        how = "as many as are worth most by what was accepted and what steps took"
+        return f"drafts 0 to {self.most} tokens, {how}; {LENGTHS} tells them"
 
     @property
     def pace(self) -> Any:

@@ -33,7 +33,8 @@ class Forced(Chain):
         if not length:
             return None
         token, valid = grammars[0].stage.forced(step.read(grammars[0].name), length)
-        return of_shape(token, tuple(range(-1, length - 1)), law="fixed", valid=self.room_for(step, valid), q=one_hot(token, step.vocab), stage=stage)
+        parents, valid, q = tuple(range(-1, length - 1)), self.room_for(step, valid), one_hot(token, step.vocab)
+        return of_shape(token, parents, law="fixed", valid=valid, q=q, stage=stage)
 
     def small(self, v: int) -> "Forced":
         return self.model_copy(update={"length": self.shortened(2)})

@@ -33,7 +33,8 @@ class PromptLookup(Chain):
             return None
         view = self.view or step.views[0]
         token, valid = lookup(f"view:{view}", "seq", longest=self.longest, length=length)
-        return of_shape(token, tuple(range(-1, length - 1)), law="fixed", valid=self.room_for(step, valid), q=one_hot(token, step.vocab), stage=stage)
+        parents, valid, q = tuple(range(-1, length - 1)), self.room_for(step, valid), one_hot(token, step.vocab)
+        return of_shape(token, parents, law="fixed", valid=valid, q=q, stage=stage)
 
     def small(self, v: int) -> "PromptLookup":
         return self.model_copy(update={"length": self.shortened(2), "longest": min(self.longest, 2)})

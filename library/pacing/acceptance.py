@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from penstock.ir.ops.pacing import Row, Tried
 
-WINDOW = 32
-"""Steps after which what was seen counts no more: by a factor of e a window while drafts go on, and at once after so many without."""
+SPAN = 32
+"""Steps with drafts after which counts begin anew; those of the span before still count."""
+WINDOW = 2 * SPAN
+"""Steps after which nothing that was seen counts any more, with drafts or without."""
 PRIOR = 0.7
 """Acceptance before anything was tested (SmartSpec's)."""
 SHRINKAGE = 4.0
@@ -22,32 +25,34 @@ class Belief:
     proposes: float = 1.0
     """The chance that there is a draft at all."""
 
-    def tokens(self, length: int) -> float:
-        """Expected tokens of a step whose draft has ``length``: ``1 + a + ... + a^k`` where there is one, else 1."""
-        return 1 - self.proposes + self.proposes * sum(self.alpha**i for i in range(length + 1))
+    def tokens(self, longest: int) -> list[float]:
+        """Expected tokens of a step whose draft has 0, 1, 2 ... tokens: ``1 + a + ... + a^k`` where there is one, else 1."""
+        return list(accumulate((self.proposes * self.alpha**k for k in range(1, longest + 1)), initial=1.0))
 
 
-def tokens_of(beliefs: Sequence[Belief], lengths: Sequence[int]) -> float:
-    """Expected tokens of a whole batch."""
-    return sum(belief.tokens(length) for belief, length in zip(beliefs, lengths, strict=True))
+def tokens_of(tables: Sequence[Sequence[float]], lengths: Sequence[int]) -> float:
+    """Expected tokens of a batch, from each row's by length."""
+    return sum(table[length] for table, length in zip(tables, lengths, strict=True))
 
 
 def seen(before: Row, drafts: Sequence[Tried]) -> Row:
     """What is known after a step that asked for these drafts: positions that were tested count, not those that were drafted."""
-    fading = 1 - 1 / WINDOW if before.idle < WINDOW else 0.0
-    return Row(
-        budget=before.budget,
-        idle=0,
-        accepted=fading * before.accepted + sum(each.accepted for each in drafts),
-        tested=fading * before.tested + sum(each.tested for each in drafts),
-        found=fading * before.found + sum(each.offered > 0 for each in drafts),
-        asked=fading * before.asked + len(drafts),
+    old = before if before.behind < WINDOW else Row(before.budget)
+    if old.steps >= SPAN:
+        old = Row(old.budget, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, *old[3:7])
+    return old._replace(
+        behind=0.0,
+        steps=old.steps + 1,
+        accepted=old.accepted + sum(each.accepted for each in drafts),
+        tested=old.tested + sum(each.tested for each in drafts),
+        found=old.found + sum(each.offered > 0 for each in drafts),
+        asked=old.asked + len(drafts),
     )
 
 
-def idled(row: Row) -> Row:
-    """What is known after a step that asked for no draft."""
-    return row._replace(idle=row.idle + 1)
+def idled(before: Row, tokens: int = 1) -> Row:
+    """What is known after a step that asked for no draft, and had a drafter miss so many tokens."""
+    return before._replace(behind=before.behind + tokens)
 
 
 def shrunk(hits: float, tries: float, towards: float, weight: float) -> float:
@@ -55,12 +60,19 @@ def shrunk(hits: float, tries: float, towards: float, weight: float) -> float:
     return (hits + weight * towards) / (tries + weight)
 
 
+def believed(row: Row, towards: Belief, weight: float) -> Belief:
+    """What is believed of drafts by what was seen, as if ``weight`` tries had come out as another belief has it."""
+    return Belief(
+        shrunk(row.accepted + row.accepted_before, row.tested + row.tested_before, towards.alpha, weight),
+        shrunk(row.found + row.found_before, row.asked + row.asked_before, towards.proposes, weight),
+    )
+
+
 def of_all(rows: Row) -> Belief:
-    """What is believed of any row, from all that was seen of all."""
-    return Belief(shrunk(rows.accepted, rows.tested, PRIOR, 1.0), shrunk(rows.found, rows.asked, 1.0, 1.0))
+    """What is believed of any row, from what was seen of all together."""
+    return believed(rows, Belief(PRIOR), 2.0)
 
 
-def of_row(row: Row, all_rows: Belief) -> Belief:
-    """What is believed of one row: its own, and the less it has shown the more of all."""
-    alpha = shrunk(row.accepted, row.tested, all_rows.alpha, SHRINKAGE)
-    return Belief(alpha, shrunk(row.found, row.asked, all_rows.proposes, SHRINKAGE))
+def of_row(row: Row, everyone: Belief) -> Belief:
+    """What is believed of one row: what it has shown, and the less that is the more what all have."""
+    return believed(row, everyone, SHRINKAGE)

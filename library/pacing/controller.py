@@ -1,10 +1,12 @@
 """A closed loop around the length of drafts: the core of SmartSpec (arXiv 2406.14066), on the machine it runs on.
 
-Every step is timed. A step as wide as this one is first tried with and without drafts; then the length with the most expected tokens
-for each second is taken. Where that is none, a probe is made now and then, at a fixed share of the time.
+Every step is timed. Steps of a batch as wide as this one are first tried with drafts and without; then the length with the most
+expected tokens for each second is taken. Where that is none, a probe is made now and then, at a fixed share of the time.
 """
 
+from collections import deque
 from collections.abc import Callable, Sequence
+from statistics import median
 from time import perf_counter
 
 from penstock.ir.ops.pacing import Row, Taken
@@ -15,9 +17,8 @@ from penstock.library.pacing.goodput import best
 PROBE = 2
 """Tokens that a probe drafts."""
 SHARE = 0.02
-"""How much of the time probes may take; what a probe takes includes catching up on the text that its drafter missed."""
-PATIENCE = 512
-"""The most steps between probes."""
+"""How much of the time of plain steps probes may cost, with what their drafter has to read of the text that it missed. Where that
+alone costs more, the next probe is of later rows, which have less to read."""
 
 
 class Controller:
@@ -30,8 +31,12 @@ class Controller:
         """What steps take, and what was seen of all rows together."""
         self.resting: set[int] = set()
         """The numbers of rows at which drafts are not worth it."""
-        self.price = self.plain = 0.0
-        """Seconds that the last probe took more than a plain step, and that plain steps have taken since."""
+        self.saved = 0.0
+        """Seconds that plain steps have put by for the next probe; less than none where the last cost more than there was."""
+        self.spent, self.drafted = 0.0, 0
+        """Seconds that steps since the last rest took more than plain ones, and how many there were."""
+        self.reading: deque[float] = deque([0.0], maxlen=5)
+        """Seconds that drafters took for each token that they had missed, of late."""
 
     def opening(self, rows: int) -> int:
         """As the last batch of as many rows went on."""
@@ -43,31 +48,45 @@ class Controller:
     def after(self, step: Taken) -> list[Row]:
         """Learn from a step, and decide on the next."""
         load = Load(len(step.rows), float(sum(step.text)))
-        self.timed(step, load)
-        rows = [self.learnt(step, row) for row in range(load.rows)]
         live = [row for row, on in enumerate(step.live) if on]
+        self.timed(step, live, load)
+        rows = [self.learnt(step, row) if on else step.rows[row] for row, on in enumerate(step.live)]
         budgets = dict(zip(live, self.lengths([rows[row] for row in live], load), strict=True))
         return [row._replace(budget=budgets.get(i, 0)) for i, row in enumerate(rows)]
 
     def learnt(self, step: Taken, row: int) -> Row:
         """What is kept of a row after a step."""
         before = step.rows[row]
-        if not step.live[row]:
-            return before
-        return seen(before, [step.tried[row]]) if min(before.budget, step.length) else idled(before)
+        if not step.length:
+            return idled(before, 1 + step.text[row] * step.new[row])
+        return seen(before, [step.tried[row]]) if before.budget else before
 
-    def timed(self, step: Taken, load: Load) -> None:
-        """Note what the step took: for the cost of such steps, or, where a drafter had to catch up, for the price of a probe."""
-        seconds, live = self.now() - step.began, [row for row, on in enumerate(step.live) if on]
+    def timed(self, step: Taken, live: Sequence[int], load: Load) -> None:
+        """Note what the step took, of steps like it or of a drafter that had to read what it had missed."""
+        seconds, behind = self.now() - step.began, max((step.rows[row].behind for row in live), default=0)
         if step.length:
             self.all_rows = seen(self.all_rows, [step.tried[row] for row in live])
         else:
-            self.all_rows, self.plain = idled(self.all_rows), self.plain + seconds
-        if step.length and any(step.rows[row].idle for row in live):
-            plain = self.cost.seconds(load, 0) if self.surveyed(load) else 0.0
-            self.price, self.plain = max(seconds - plain, 0.0), 0.0
-        elif not any(step.new[row] for row in live):
+            self.all_rows, self.saved = idled(self.all_rows), self.saved + SHARE * seconds
+        if step.length and self.surveyed(load):
+            self.charge(seconds, behind, step.length, load)
+        if step.length and behind:
+            return
+        if not any(step.new[row] for row in live):
             self.cost.add(load, step.length, seconds)
+
+    def charge(self, seconds: float, behind: float, length: int, load: Load) -> None:
+        """What a step took more than a plain one, and of that what its drafter had to read first."""
+        costs = self.cost.seconds(load, length)
+        self.spent, self.drafted = self.spent + seconds - costs[0], self.drafted + 1
+        if behind:
+            self.reading.append(max(seconds - costs[-1], 0.0) / behind)
+
+    def rest(self, rows: int) -> None:
+        """Drafts are not worth it: what it took to see that is paid, and what was put by beyond it is no one's."""
+        self.resting.add(rows)
+        self.saved = min(self.saved - self.spent, 0.0) if self.drafted < WINDOW else 0.0
+        self.spent, self.drafted = 0.0, 0
 
     def surveyed(self, load: Load) -> bool:
         """Whether steps of so many rows were timed with drafts and without."""
@@ -77,22 +96,24 @@ class Controller:
         """How far the next draft of each row goes."""
         if not self.surveyed(load):
             return (0 if self.cost.known(load.rows, self.probe) else self.probe,) * len(rows)
-        if load.rows in self.resting and not self.due():
-            return (0,) * len(rows)
         if load.rows in self.resting:
+            if not self.due(rows, load):
+                return (0,) * len(rows)
             self.resting.discard(load.rows)
             return (self.probe,) * len(rows)
         everyone = of_all(self.all_rows)
         found = self.chosen([of_row(row, everyone) for row in rows], load)
         if not any(found):
-            self.resting.add(load.rows)
+            self.rest(load.rows)
         return found
 
-    def due(self) -> bool:
-        """Whether it is time for a probe: plain steps have paid for it, or it was put off for long enough."""
-        idle = self.all_rows.idle
-        return idle >= PATIENCE or (idle >= WINDOW and SHARE * self.plain >= self.price)
+    def due(self, rows: Sequence[Row], load: Load) -> bool:
+        """Whether what was seen is forgotten, and plain steps have put by what a probe is going to cost."""
+        if self.all_rows.behind < WINDOW:
+            return False
+        plain, *_, probe = self.cost.seconds(load, self.probe)
+        return self.saved >= probe - plain + median(self.reading) * max((row.behind for row in rows), default=0)
 
     def chosen(self, beliefs: Sequence[Belief], load: Load) -> tuple[int, ...]:
         """The lengths that are worth most."""
-        return best(beliefs, lambda length: self.cost.seconds(load, length), self.longest, by_row=self.by_row)
+        return best(beliefs, self.cost.seconds(load, self.longest), by_row=self.by_row)

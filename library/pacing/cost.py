@@ -1,7 +1,6 @@
 """What a step takes: a line in what it reads and computes, fitted to medians of what steps took on this machine."""
 
 from collections import Counter, deque
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from statistics import median
@@ -39,7 +38,7 @@ class Cost:
         self.met: Counter[tuple[int, int]] = Counter()
         """Steps of each kind, those included that did not count."""
         self.line: Any = None
-        """Seconds a unit of each feature ``[f]``; None before the first fit."""
+        """Seconds a unit of each feature; None before the first fit."""
         self.hull = (0, 0), (0.0, 0.0)
         """The fewest and the most rows, and tokens of context, that were measured."""
         self.stairs: dict[tuple[int, int], float] = {}
@@ -66,22 +65,27 @@ class Cost:
         """The line through the medians of all kinds of step, and how far each kind is off it."""
         medians = {kind: tuple(map(median, zip(*times, strict=True))) for kind, times in self.times.items()}
         features = [Load(rows, context).features(length) for (rows, length), (context, _) in medians.items()]
-        self.line = nonnegative(np.array(features), np.array([seconds for _, seconds in medians.values()]))
+        self.line = nonnegative(np.array(features), np.array([seconds for _, seconds in medians.values()])).tolist()
         rows, contexts = [kind[0] for kind in medians], [context for context, _ in medians.values()]
         self.hull = (min(rows), max(rows)), (min(contexts), max(contexts))
-        off = {kind: seconds / self.on_line(Load(kind[0], context), kind[1]) for kind, (context, seconds) in medians.items()}
-        self.stairs = {kind: ratio for kind, ratio in off.items() if len(self.times[kind]) >= ENOUGH}
+        self.stairs = {
+            kind: seconds / self.straight(Load(kind[0], context), kind[1])[-1]
+            for kind, (context, seconds) in medians.items()
+            if len(self.times[kind]) >= ENOUGH
+        }
 
-    def on_line(self, load: Load, length: int) -> float:
-        """The line's answer, for a load no further out than what was measured."""
-        assert self.line is not None, "nothing was measured"
+    def straight(self, load: Load, longest: int) -> list[float]:
+        """The line at every length up to ``longest``, for a load no further out than what was measured."""
         (few, many), (short, long) = self.hull
-        inside = Load(min(max(load.rows, few), many), min(max(load.context, short), long))
-        return max(float(self.line @ inside.features(length)), 1e-9)
+        rows, context = min(max(load.rows, few), many), min(max(load.context, short), long)
+        read, computed, row, always, drafted = self.line
+        plain, each = context * read + rows * (computed + row) + always, rows * computed + drafted
+        return [max(plain + each * length, 1e-9) for length in range(longest + 1)]
 
-    def seconds(self, load: Load, length: int) -> float:
-        """What a step will take."""
-        return self.on_line(load, length) * self.stairs.get((load.rows, length), 1.0)
+    def seconds(self, load: Load, longest: int) -> list[float]:
+        """What a step will take whose longest draft has 0, 1, 2 ... tokens."""
+        stairs = self.stairs
+        return [line * stairs.get((load.rows, length), 1.0) for length, line in enumerate(self.straight(load, longest))]
 
 
 def nonnegative(features: Any, values: Any) -> Any:
@@ -99,9 +103,3 @@ def nonnegative(features: Any, values: Any) -> Any:
             best, least = np.zeros(count), left
             best[list(chosen)] = found
     return best / np.where(scale > 0, scale, 1)
-
-
-def explained(features: Any, values: Any, line: Sequence[float]) -> float:
-    """R squared: how much of the values' spread a line accounts for."""
-    left, spread = values - features @ np.asarray(line), values - values.mean()
-    return float(1 - (left @ left) / (spread @ spread))
