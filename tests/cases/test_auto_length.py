@@ -4,30 +4,23 @@ from itertools import product
 
 import pytest
 import torch
-from paced import Fixed
 
-import penstock
 from penstock.backends.eager.lower import lower
 from penstock.backends.enumerate import law as enumerated
-from penstock.backends.enumerate.scratch import ForwardCheck, WrongForward
+from penstock.backends.enumerate.scratch import WrongForward
 from penstock.backends.interpret import interpreted
 from penstock.backends.runtime.runner import Decoder, Request
-from penstock.dsl.pipeline import Pipeline
-from penstock.ir.errors import PenstockError
+from penstock.ir.draft import Growth
 from penstock.ir.ops import forward as forwards, pacing as ops
 from penstock.ir.ops.pacing import Row
+from penstock.ir.ops.rows import join
 from penstock.library import (
     Auto,
-    Del,
-    Forced,
-    JsonSchema,
     LayerSkip,
     ModelDrafter,
     ModelVerifier,
-    OrElse,
     PromptLookup,
     Repetition,
-    StochasticBeam,
     Temperature,
     ToyGrammar,
 )
@@ -60,7 +53,7 @@ SCHEDULES = [*product(range(3), repeat=3)]
 @pytest.mark.parametrize("rule", ["kseq", "block", "match", "coupled"])
 @pytest.mark.parametrize("third", range(3))
 def test_exact_on_any_schedule(rule, third):
-    for turns in SCHEDULES[third :: 9 if rule == "kseq" else 12]:
+    for turns in SCHEDULES[third :: 9 if rule == "kseq" else 27]:
         stages = [DRAFTERS["model"].paced_by(Rota(turns)), ModelVerifier(model="t", rule=rule)]
         certificate = certify_stages(stages, limit=3, batch=2)
         assert certificate.holds, (turns, certificate.report())
@@ -98,51 +91,15 @@ def test_a_drafter_that_forgets_what_it_missed_is_seen(monkeypatch):
         certified()
 
 
-def test_tokens_accepted_beyond_a_budget_that_a_drafted_token_moved_are_seen(monkeypatch):
-    """A budget may follow the past; one that follows the drafted token itself bends the law."""
-    honest = ModelDrafter.within
+def test_a_budget_that_follows_the_token_it_cuts_is_seen(monkeypatch):
+    """A budget may follow the past; where a token is drafted only if it is not 0, the law bends."""
+    honest = Growth.finish
 
-    def by_its_own_token(self, step, length):
-        room = honest(self, step, length)
-        return self_chosen(room, step)
+    def by_its_own_token(self, law, width, valid):
+        return honest(self, law, width, valid & (join(*(level[0] for level in self.levels)) > 0))
 
-    def self_chosen(room, step):
-        return room & (GROWN[-1].levels[0][0] > 0)
-
-    grow = chain_growth()
-    monkeypatch.setattr("penstock.library.drafters.model.Growth", grow)
-    monkeypatch.setattr(ModelDrafter, "within", by_its_own_token)
+    monkeypatch.setattr(Growth, "finish", by_its_own_token)
     assert certified().against_text > 1e-3
-
-
-GROWN = []
-
-
-def chain_growth():
-    from penstock.ir.draft import Growth
-
-    class Grown(Growth):
-        def __init__(self, *given, **options):
-            super().__init__(*given, **options)
-            GROWN.append(self)
-
-    return Grown
-
-
-def test_a_register_taken_from_another_row_is_seen(monkeypatch):
-    """What is kept of rows is joined, taken and forked with them: a batch shuffled between steps decodes as it would have."""
-    stages = [ModelDrafter(model="d", length=TWO), TARGET]
-    world = small_world(stages, vocab=5, limit=9, batch=3)
-    step = step_of(elaborate(stages), world)
-    decoder = Decoder(step, world.models, lower(step))
-    requests = [Request({view: rows[i] for view, rows in world.prompts.items()}, 9, key=i) for i in range(3)]
-    state = decoder.start(requests)
-    states = decoder.steps(state)
-    for _ in range(3):
-        state = next(states)
-    kept = state["reg:auto.rows"].value.clone()
-    turned = decoder.take(state, [2, 0, 1])
-    assert torch.equal(turned["reg:auto.rows"].value, kept[[2, 0, 1]])
 
 
 # --- lossless ----------------------------------------------------------------------------------------------------------
@@ -163,9 +120,8 @@ class Wild:
 
 
 def texts(drafter, tail, run=lower, *, joined=False):
-    stages = [drafter, *tail] if drafter else list(tail)
-    world = small_world(stages, vocab=5, limit=20, batch=3)
-    step = step_of(elaborate(stages), world)
+    world = small_world([DRAFTERS["model"], *tail], vocab=5, limit=20, batch=3)
+    step = step_of(elaborate([drafter, *tail] if drafter else tail), world)
     decoder = Decoder(step, {v: m for v, m in world.models.items() if f"view:{v}" in step.handles}, run(step))
     rows = [{view: rows[i] for view, rows in world.prompts.items()} for i in range(3)]
     first, second = ([Request(rows[i], limit, key=i) for i in which] for which, limit in (((0, 1), 20), ((2,), 11)))
@@ -203,87 +159,24 @@ def test_a_drafter_catches_up_on_what_it_missed_before_it_drafts_again():
     stages = [ModelDrafter(model="d", length=TWO).paced_by(Rota((0, 0, 0, 2))), TARGET]
     world = small_world(stages, vocab=5, limit=20)
     step = step_of(elaborate(stages), world)
-    state = (decoder := Decoder(step, world.models, lower(step))).start([Request({"t": [1, 2], "draft:d": [1, 2]}, 20, key=3)])
-    behind = []
-    for state in decoder.steps(state):  # noqa: B007
-        behind.append(int(state["seq"].length + 2 - state["view:draft:d"].cached))
+    decoder = Decoder(step, world.models, lower(step))
+    states = decoder.steps(decoder.start([Request({"t": [1, 2], "draft:d": [1, 2]}, 20, key=3)]))
+    behind = [int(state["seq"].length + 2 - state["view:draft:d"].cached) for state in states]
     assert max(behind) >= 4 and 1 in behind
 
 
-# --- what a user sees --------------------------------------------------------------------------------------------------
-MODELS = {"t": "table:7:1:3", "d": "table:7:2"}
+def test_a_row_drafts_no_further_than_its_own_budget():
+    """The target drafts for itself, so every draft is accepted: rows with budgets of 2, 1 and 0 after a first step of 2."""
 
-
-def said(*stages):
-    return penstock.explain(Pipeline(models=MODELS, stages=stages)).split("\nstep\n")[0].splitlines()
-
-
-@pytest.mark.parametrize("tail", [(TARGET,), (ModelVerifier(model="t", rule="block"),)])
-def test_tokens_that_follow_the_clock_are_said_to(tail):
-    told = said(ModelDrafter(model="d", length="auto"), *tail)
-    assert told[3].startswith("reproducible: no, how far drafter.model.0 drafts depends on the clock and the batch")
-    assert told[-1].startswith("drafter.model.0: drafts 0 to 8 tokens, as many as are worth most")
-
-
-@pytest.mark.parametrize(
-    "tail", [(ModelVerifier(model="t", rule=rule),) for rule in ("match", "coupled", "greedy")] + [(TARGET, Temperature(value=0))]
-)
-def test_tokens_that_no_draft_moves_stay_reproducible(tail):
-    assert said(ModelDrafter(model="d", length="auto"), *tail)[3].startswith("reproducible: yes, by request key")
-
-
-def test_a_row_tells_how_many_steps_drafted_how_far():
-    pipeline = Pipeline(models=MODELS, stages=(ModelDrafter(model="d", length=Auto(longest=3)), TARGET))
-    for result in penstock.run(pipeline, ["12", "3"], max_new_tokens=30):
-        lengths = result.taps["draft_lengths"]
-        assert len(lengths) == 4 and sum(lengths) == result.stats.steps
-        assert result.stats.draft_forwards == sum(k * n for k, n in enumerate(lengths))
-
-
-def test_auto_is_one_word_or_says_its_bound():
-    for form in ("auto", {"auto": 8}, Auto(longest=8)):
-        drafter = ModelDrafter(model="d", length=form)
-        assert drafter.auto == Auto() and drafter.room == 8 and drafter.decision == "auto.length"
-    assert ModelDrafter(model="d", length=3).decision is None and not ModelDrafter(model="d", length=3).registers(2, 5)
-    assert ModelDrafter(model="d", length={"auto": 5, "by_row": True}).model_dump()["drafter.model"]["length"] == {
-        "auto": 5,
-        "by_row": True,
-    }
-
-
-@pytest.mark.parametrize(
-    ("make", "why"),
-    [
-        (lambda: ModelDrafter(model="d", length="auto", paths=2), "drafter.model: length: auto is for one path, and there are 2"),
-        (lambda: StochasticBeam(model="d", length="auto"), "drafter.stochastic_beam, field length"),
-        (lambda: Del(model="t", exits=(1,), longest="auto"), "drafter.del, field longest"),
-        (lambda: OrElse(first=PromptLookup(length="auto"), second=ModelDrafter(model="d")), "this drafter.prompt_lookup decides"),
-        (lambda: ModelDrafter(model="d", length={"auto": 0}), "drafter.model, field length.auto"),
-    ],
-)
-def test_what_cannot_follow_is_refused_where_it_is_written(make, why):
-    with pytest.raises(PenstockError, match=why) as refused:
-        make()
-    assert "test_auto_length.py" in refused.value.where
-
-
-def test_forced_drafts_follow_too():
-    schema = JsonSchema(schema_=True).small(3)
-    assert certify_stages([Forced(length=TWO), TARGET, schema], limit=3, batch=2).holds
-
-
-def test_budgets_by_row_are_kept(monkeypatch):
-    class Uneven(Fixed):
+    class Uneven(Rota):
         def after(self, step):
             return [Row(2 - place) for place, _ in enumerate(step.rows)]
 
-    drafter = ModelDrafter(model="d", length=TWO).paced_by(Uneven(2))
-    stages = [drafter, TARGET]
+    stages = [ModelDrafter(model="t", length=TWO).paced_by(Uneven((2,))), TARGET]
     world = small_world(stages, vocab=5, limit=20, batch=3)
     step = step_of(elaborate(stages), world)
     decoder = Decoder(step, world.models, lower(step))
-    state = decoder.start([Request({view: rows[i] for view, rows in world.prompts.items()}, 20, key=i) for i in range(3)])
-    for state in decoder.steps(state):  # noqa: B007
-        before = state["seq"].length.clone()
-    counts = state["reg:draft_lengths"].value.tolist()
-    assert counts[0][:2] == [0, 0] and counts[1][0] == 0 and counts[1][2] <= 1 and counts[2][1] == 0 and before.max() == 20
+    requests = [Request({view: rows[i] for view, rows in world.prompts.items()}, 20, key=i) for i in range(3)]
+    state = decoder.generate(decoder.start(requests))
+    assert state["seq"].steps.tolist() == [7, 10, 18]
+    assert state["reg:draft_lengths"].value.tolist() == [[0, 0, 7], [0, 9, 1], [17, 0, 1]]
