@@ -15,6 +15,7 @@ KERNELS: Kernels = {
     forwards.keep: (kernel(state.keep),),
     sequence.look: (kernel(state.look),),
     sequence.append: (kernel(state.append),),
+    sequence.put: (kernel(state.put),),
     paces.begun: (kernel(pacing.begun),),
     paces.paced: (kernel(pacing.paced),),
     paces.within: (kernel(pacing.within),),

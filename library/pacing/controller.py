@@ -16,7 +16,7 @@ from penstock.library.pacing.goodput import best
 
 PROBE = 2
 """Tokens that a probe drafts."""
-SHARE = 0.02
+SHARE = 0.01
 """How much of the time of plain steps probes may cost, with what their drafter has to read of the text that it missed. Where that
 alone costs more, the next probe is of later rows, which have less to read."""
 

@@ -12,8 +12,8 @@ KEPT = 15
 """Times kept of each kind of step; their median counts."""
 ENOUGH = 3
 """Times after which a kind of step is known."""
-REFIT = 32
-"""Steps between fits."""
+REFIT = 256
+"""Steps between fits, beside those for what has just become known."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def nonnegative(features: Any, values: Any) -> Any:
     scale = np.abs(features).max(0)
     scaled, count = features / np.where(scale > 0, scale, 1), features.shape[1]
     best, least = np.zeros(count), float(values @ values)
-    for chosen in (subset for size in range(1, count + 1) for subset in combinations(range(count), size)):
+    for chosen in (subset for size in range(1, min(features.shape) + 1) for subset in combinations(range(count), size)):
         found = np.linalg.lstsq(scaled[:, chosen], values, rcond=None)[0]
         left = float(((scaled[:, chosen] @ found - values) ** 2).sum())
         if (found >= 0).all() and left < least * (1 - 1e-9):
