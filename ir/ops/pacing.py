@@ -123,10 +123,13 @@ def decided(pace: Pacing, step: Taken, kept: tuple[Tensor, Tensor]) -> tuple[Ten
     return torch.from_numpy(choice), torch.from_numpy(rows), torch.from_numpy(np.array(counts))
 
 
+UNTRIED = Tried(0, 0, 0)
+
+
 def outcome(draft: tuple[Any, Any] | None, row: int, committed: list[int]) -> Tried:
     """What became of one chain: it is tested up to its first refusal, or up to the token that closed the step."""
     if draft is None:
-        return Tried(0, 0, 0)
+        return UNTRIED
     tokens, real = draft[0][row], draft[1][row]
     offered = next((i for i, there in enumerate(real) if not there), len(real))
     agreed = (i for i, (mine, theirs) in enumerate(zip(tokens[:offered], committed, strict=False)) if mine != theirs)

@@ -50,9 +50,13 @@ class Controller:
         load = Load(len(step.rows), float(sum(step.text)))
         live = [row for row, on in enumerate(step.live) if on]
         self.timed(step, live, load)
-        rows = [self.learnt(step, row) if on else step.rows[row] for row, on in enumerate(step.live)]
-        budgets = dict(zip(live, self.lengths([rows[row] for row in live], load), strict=True))
-        return [row._replace(budget=budgets.get(i, 0)) for i, row in enumerate(rows)]
+        rows = list(step.rows)
+        for row in live:
+            rows[row] = self.learnt(step, row)
+        for row, length in zip(live, self.lengths([rows[row] for row in live], load), strict=True):
+            if rows[row].budget != length:
+                rows[row] = rows[row]._replace(budget=length)
+        return rows
 
     def learnt(self, step: Taken, row: int) -> Row:
         """What is kept of a row after a step."""
