@@ -293,3 +293,37 @@ def test_the_fit_is_made_now_and_then(monkeypatch):
     machine = Machine(draft=0.1)
     machine.decode(auto(machine), lambda step: [0.8], 300)
     assert 2 <= len(made) <= 25
+
+
+def test_a_step_in_which_a_drafter_reads_what_it_missed_is_no_measure_of_steps_like_it():
+    machine = Machine(draft=0.1, behind=5.0)
+    pace = auto(machine)
+    _, lengths = machine.decode(pace, lambda step: [0.9], 60)
+    assert 0 in lengths and lengths[-1] > 2
+    for (rows, length), times in pace.cost.times.items():
+        assert max(seconds for _, seconds in times) == pytest.approx(machine.seconds(rows, length, 0))
+
+
+def surveyed():
+    """A pace that knows what steps of one row take, a plain one second and a probe a half more, and rests."""
+    pace = Controller(8)
+    pace.cost = measured(lambda load, length: 1 + length / 4, [(Load(1, 100), 0), (Load(1, 100), 2)])
+    pace.rest(1)
+    return pace
+
+
+def test_a_probe_is_due_when_its_price_was_put_by_and_its_evidence_is_needed():
+    pace = surveyed()
+    pace.saved, pace.all_rows = 0.6, Row(behind=WINDOW)
+    pace.reading.extend([0.01] * 5)
+    assert pace.due([Row(behind=5)], Load(1, 100)) and not pace.due([Row(behind=5), Row(behind=50)], Load(1, 100))
+    pace.all_rows = Row(behind=WINDOW - 1)
+    assert not pace.due([Row(behind=5)], Load(1, 100))
+
+
+@pytest.mark.parametrize(("spent", "drafted", "left"), [(3.0, 2, 0.0), (8.0, 2, -3.0), (8.0, WINDOW, 0.0)])
+def test_a_probe_that_came_to_nothing_is_paid_for(spent, drafted, left):
+    pace = surveyed()
+    pace.saved, pace.spent, pace.drafted = 5.0, spent, drafted
+    pace.rest(1)
+    assert (pace.saved, pace.spent, pace.drafted) == (left, 0.0, 0)
