@@ -13,6 +13,7 @@ from penstock.dsl.stage import Stage
 from penstock.ir.errors import PenstockError
 from penstock.library import (
     Ambedkar,
+    Auto,
     Ban,
     Bias,
     Contrast,
@@ -58,6 +59,7 @@ drafters: st.SearchStrategy[Stage | None] = st.one_of(
     st.none(),
     st.builds(ModelDrafter, model=st.just("d"), length=st.integers(1, 4), paths=st.integers(1, 3), mirror=st.booleans()),
     st.builds(ModelDrafter, model=st.just("d"), length=st.integers(1, 4), greedy=st.just(True)),
+    st.just(ModelDrafter(model="d", length=Auto(longest=3))),
     st.builds(TopKTree, model=st.just("d"), branching=st.sampled_from([(2,), (2, 1), (3, 2, 1)])),
     st.builds(StochasticBeam, model=st.just("d"), width=st.integers(2, 3), length=st.integers(1, 3)),
     st.builds(PromptLookup, length=st.integers(1, 4)),

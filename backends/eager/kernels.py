@@ -3,13 +3,35 @@
 from dataclasses import replace
 from functools import partial
 
-from penstock.backends.eager import ahead, bookkeeping, candidates, forward, race, shaping, stacked, state, thresholds
+from penstock.backends.eager import (
+    ahead,
+    bookkeeping,
+    candidates,
+    forward,
+    pacing,
+    race,
+    shaping,
+    stacked,
+    state,
+    thresholds,
+)
 from penstock.backends.eager.generate import Kernels, RegionKernels
 from penstock.backends.eager.places import kernel
 from penstock.backends.eager.rules import RULES
 from penstock.backends.eager.walk import walk
 from penstock.ir import draft
-from penstock.ir.ops import ahead as halves, candidates as few, forward as forwards, logits, random, rows, sequence, threshold, tree
+from penstock.ir.ops import (
+    ahead as halves,
+    candidates as few,
+    forward as forwards,
+    logits,
+    pacing as paces,
+    random,
+    rows,
+    sequence,
+    threshold,
+    tree,
+)
 from penstock.ir.ops.stacked import RESULTS, STACKED
 
 KERNELS: Kernels = {
@@ -20,6 +42,10 @@ KERNELS: Kernels = {
     halves.awaited: (kernel(ahead.awaited),),
     sequence.look: (kernel(state.look),),
     sequence.append: (kernel(state.append),),
+    sequence.put: (kernel(state.put),),
+    paces.begun: (kernel(pacing.begun),),
+    paces.paced: (kernel(pacing.paced),),
+    paces.within: (kernel(pacing.within),),
     random.race: (kernel(race.race),),
     random.foresee: (kernel(race.race),),
     random.race_among: (kernel(race.race_among),),

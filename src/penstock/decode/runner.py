@@ -165,8 +165,9 @@ class Runner:
         return Generation(prompt, stops.before(self.text.decode(tokens)), tokens, decoded.status, stats, logprobs, taps)
 
     def taps(self, state: State, row: int) -> dict[str, list[float]]:
-        """What taps carry for a row."""
-        names = [name for p in self.bound(None).step.plan.stages if p.stage.role == "tap" for name in p.stage.registers(1, 1)]
+        """What taps carry for a row, and what other stages show of theirs."""
+        stages = [p.stage for p in self.bound(None).step.plan.stages]
+        names = [name for each in stages for name in (each.registers(1, 1) if each.role == "tap" else each.shown)]
         return {name: state[f"reg:{name}"].value[row].tolist() for name in names}  # type: ignore[attr-defined]
 
     def ended(self, tokens: list[int]) -> list[int]:
