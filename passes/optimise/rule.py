@@ -26,7 +26,7 @@ from penstock.ir.trace import Tracer
 from penstock.passes.lint import LintError
 from penstock.passes.optimise.match import Match, Pattern, literal, word
 from penstock.passes.optimise.optimisation import Finding
-from penstock.passes.optimise.written import LITERALS, Equation, Written, expression, in_graph, replayed
+from penstock.passes.optimise.written import LITERALS, Equation as Equation, Written, expression, in_graph, replayed
 
 Logits = Float[Tensor, "*B V"]
 LONGEST = 10_000
