@@ -1,5 +1,6 @@
 """Stages on models that are here already, bound as `penstock.compile` binds them, and decoded as the decode loop does."""
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from time import perf_counter
 from typing import Any
@@ -39,8 +40,7 @@ class Continued:
         states = self.decoder.steps(self.decoder.take(self.begun, range(len(self.begun["seq"].key))))  # type: ignore[attr-defined]
         next(states), (state := next(states))
         before, begun = counted(state), perf_counter()
-        for state in states:
-            pass
+        (state,) = deque(states, maxlen=1)
         seconds = perf_counter() - begun
         tokens, steps = (after - earlier for after, earlier in zip(counted(state), before, strict=True))
         return Lap(seconds, tokens, steps, texts=tuple(tuple(row.tokens) for row in read(state)))

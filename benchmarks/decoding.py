@@ -11,6 +11,7 @@ from scripted import agreeing, copying, scripted
 from theirs import Generate
 
 from penstock.backends.runtime import hf
+from penstock.bench.contenders import as_told
 from penstock.bench.rounds import Contender
 from penstock.library import MinP, ModelDrafter, ModelVerifier, PromptLookup, Repetition, Temperature, TopK, TopP
 
@@ -59,19 +60,18 @@ def contenders(shape: str, mode: str, batch: int, context: int, new_tokens: int)
     drafts = mode == "draft model"
     named = ours if drafts else {"target": ours["target"]}
     found: dict[str, Contender] = {b: Continued(decoder(stages, named, b), rows, new_tokens) for b in LOWERED}
-    found["transformers"] = Generate(
-        theirs["target"], rows, new_tokens, options, theirs["draft"] if drafts else None, DRAFTED if drafts else 0
-    )
+    assistant = {"assistant_model": as_told(theirs["draft"], DRAFTED)} if drafts else {}
+    found["transformers"] = Generate(theirs["target"], rows, new_tokens, options | assistant)
     return found
 
 
 @cache
 def models(shape: str, context: int, wrapped: bool) -> dict[str, Any]:
-    """The target, and a drafter that agrees with it at a share of positions; ours attend by another function, so each has its own."""
+    """The target, and a drafter that agrees with it at a share of positions; each side has its own, since ours are taken over."""
     (text,) = prompts(1, context, VOCAB, 0)
     script = copying(text, context + TOKENS[shape] + 64, VOCAB, 1)
     target = scripted(shape, VOCAB, script, seed=2)
     drafter = scripted(DRAFTER[shape], VOCAB, agreeing(script, AGREEMENT, VOCAB, 3), seed=4)
     if not wrapped:
         return {"target": target, "draft": drafter}
-    return {"target": hf.wrapped(target, "target"), "draft": hf.wrapped(drafter, "draft")}
+    return {name: hf.wrapped(hf.packed(model), name) for name, model in (("target", target), ("draft", drafter))}

@@ -10,7 +10,6 @@ import torch
 from transformers import DynamicCache, LlamaForCausalLM
 
 from penstock.backends.runtime import hf
-from penstock.bench.contenders import as_told
 from penstock.bench.rounds import Lap
 
 CACHE = "cache" if "cache" in signature(LlamaForCausalLM.forward).parameters else "past_key_values"
@@ -35,13 +34,9 @@ class Arrivals:
 class Generate:
     """One call of `generate` a lap; ``options`` as for it."""
 
-    def __init__(
-        self, model: Any, prompts: Sequence[Sequence[int]], limit: int, options: dict[str, Any], assistant: Any = None, drafted: int = 0
-    ) -> None:
+    def __init__(self, model: Any, prompts: Sequence[Sequence[int]], limit: int, options: dict[str, Any]) -> None:
         self.model, self.ids, self.rows = model, torch.tensor(prompts), len(prompts)
         self.options = {**options, "max_new_tokens": limit, "pad_token_id": 0, "eos_token_id": None}
-        if assistant is not None:
-            self.options["assistant_model"] = as_told(assistant, drafted)
         with torch.inference_mode():
             self.filled = DynamicCache(config=model.config)
             model(input_ids=self.ids[:, :-1], logits_to_keep=1, **{CACHE: self.filled})

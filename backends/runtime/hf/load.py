@@ -13,6 +13,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, Genera
 from transformers.utils import logging
 
 from penstock.backends.runtime.hf.model import HuggingFaceModel
+from penstock.backends.runtime.hf.packed import packed
 from penstock.backends.runtime.hf.recurrent import RecurrentModel
 from penstock.backends.runtime.hf.survey import is_recurrent
 from penstock.backends.runtime.hf.text import HuggingFaceText
@@ -39,7 +40,7 @@ def load(
 
     ``mask``: the tokenizer's mask token, which a canvas is made of.
     """
-    return wrapped(pretrained(reference, dtype).to(device), reference, vocab, mask)
+    return wrapped(packed(pretrained(reference, dtype).to(device)), reference, vocab, mask)
 
 
 def pretrained(reference: str, dtype: torch.dtype = torch.float32) -> Any:
