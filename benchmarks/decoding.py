@@ -1,7 +1,7 @@
 """Whole decoding beside transformers, on Llama shapes with random weights whose tokens are scripted."""
 
 from collections.abc import Iterator, Mapping
-from functools import cache
+from functools import cache, partial
 from itertools import product
 from typing import Any
 
@@ -48,7 +48,7 @@ def cells() -> Iterator[Cell]:
         name = f"{shape}, {mode}, batch {rows}, context {context}"
         quick = shape == "15M" and context == 64 and rows == 1
         count = 7 if shape == "15M" else 5
-        yield Cell(name, lambda s=settings: contenders(**s), settings, count, quick, same=True)  # type: ignore[misc]
+        yield Cell(name, partial(contenders, **settings), settings, count, quick, same=True)
 
 
 def contenders(shape: str, mode: str, batch: int, context: int, new_tokens: int) -> dict[str, Contender]:

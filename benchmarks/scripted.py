@@ -33,7 +33,7 @@ class Script:
     def __call__(self, model: Any, args: Any, given: dict[str, Any], out: Any) -> None:
         columns, positions = out.logits.shape[1], given.get("position_ids")
         if positions is None:  # a text from its beginning
-            positions = torch.arange(given["input_ids"].shape[1])[None]
+            positions = torch.arange((given["input_ids"] if "input_ids" in given else args[0]).shape[1])[None]
         told = self.tokens[positions[:, -columns:] + 1]
         out.logits.scatter_(2, told[..., None].expand(len(out.logits), -1, -1), BONUS)
 
