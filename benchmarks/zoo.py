@@ -1,4 +1,4 @@
-"""Whole decoding on the zoo pair, texts to texts: beside transformers, a batch beside a single row, drafts that are never right."""
+"""Whole decoding on the zoo pair, texts to texts: beside transformers; a batch beside a row; drafts that are never right."""
 
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -57,7 +57,8 @@ def cells() -> Iterator[Cell]:
             yield Cell(f"zoo, {mode}, batch {rows}", make, settings, 9, rows == 1, same=mode != "sampling chain")
     for draft, stages in BATCHED.items():
         settings = {**terms, "mode": draft, "batch": "8 and 1"}
-        yield Cell(f"zoo, batch 8 against 1, {draft}", partial(batch_and_row, stages), settings, 9, draft == "tree of 16", same=True)
+        make = partial(batch_and_row, stages)
+        yield Cell(f"zoo, batch 8 against 1, {draft}", make, settings, 9, draft == "tree of 16", same=True)
     yield Cell("zoo, drafts that are never right, auto", never_right, {**terms, "batch": 1}, 9, True, same=True)
 
 

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "benchmarks"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
 import cell as cells
 import report
@@ -18,6 +17,8 @@ from kept import Kept
 
 from penstock.bench.rounds import Lap
 from penstock.ir.errors import PenstockError
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def told(number, texts=((1,),), seconds=1.0):

@@ -25,10 +25,11 @@ class PackedLinear:
 
     def __init__(self, module: nn.Linear) -> None:
         self.weight, self.bias = module.weight, module.bias
+        self.few = FEW / len(module.weight)
         self.packed = torch.ops.mkldnn._reorder_linear_weight(module.weight.detach(), None)
 
     def __call__(self, x: Tensor) -> Tensor:
-        if x.numel() * len(self.weight) < FEW or torch.is_grad_enabled() or torch.compiler.is_compiling():
+        if x.numel() < self.few or torch.is_grad_enabled() or torch.compiler.is_compiling():
             return linear(x, self.weight, self.bias)
         out: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.packed, self.bias, "none", [], "")
         return out
