@@ -89,7 +89,7 @@ def test_what_was_not_measured_is_not_missed():
 def test_every_target_names_a_cell_that_there_is(tmp_path):
     known = {name: {cell.name for cell in module.cells()} for name, module in run.BENCHMARKS.items()}
     targets = report.yaml.safe_load((ROOT / "benchmarks" / "targets.yaml").read_text())
-    assert len(targets) > 15 and {name for name in known} == set(report.TITLES)
+    assert len(targets) > 15 and set(known) == set(report.TITLES)
     assert [(each["what"], name) for each in targets for name in each["cells"] if name not in known[each["benchmark"]]] == []
     assert all(("least" in each) != ("most" in each) and each["measure"] in report.MEASURES for each in targets)
 
@@ -99,7 +99,8 @@ def test_the_page_tells_reasons_for_what_is_missed_alone(tmp_path, monkeypatch):
         (tmp_path / file).write_text((ROOT / "benchmarks" / file).read_text())
     about = {"quick": True, "commit": "abc", "machine": cells.machine()}
     slow = {"eager": [{"seconds": 0.001, "tokens": 2, "forwards": 2}] * 3}
-    named = {"32000, no draft, B = 1, greedy": {**about, "laps": slow}, "32000, no draft, B = 1, T = 0.8": {**about, "absent": "why"}}
+    greedy, drawn = (f"32000, no draft, B = 1, {selection}" for selection in ("greedy", "T = 0.8"))
+    named = {greedy: {**about, "laps": slow}, drawn: {**about, "absent": "why"}}
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / "step.json").write_text(json.dumps(named))
     monkeypatch.setattr(report, "HERE", tmp_path)

@@ -1,5 +1,6 @@
 """What no row can reach is not scored, wherever nobody but the walk would read it."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -21,11 +22,13 @@ VERIFIER, LOOKUP = ModelVerifier(model="t"), PromptLookup(length=K, longest=2)
 
 
 class Watched(TableModel):
-    """A model that notes how many columns it was fed."""
+    """A model that notes how many columns it was fed, and answers for no more of them than it must."""
 
     def forward(self, cache: Any, feed: Any) -> Any:
         self.columns = [*getattr(self, "columns", []), feed.ids.shape[1]]
-        return super().forward(cache, feed)
+        self.read = [*getattr(self, "read", []), feed.read]
+        out = super().forward(cache, feed)
+        return out if feed.read is None else replace(out, logits=out.logits[:, -feed.read :])
 
 
 def decoded(*stages: Any, prompts: Any = PROMPTS, make: Any = lower) -> tuple[list[list[int]], list[int], str]:
@@ -73,3 +76,13 @@ KEPT = {
 def test_where_somebody_else_reads_or_nothing_is_void_all_is_scored(case):
     _, columns, text = decoded(*KEPT[case], prompts=[[0, 5]])
     assert "forward_reached" not in text and set(columns[1:]) <= {1 + K, 2 + K}
+
+
+def test_of_a_prompt_the_last_column_is_read():
+    """Two chunks of prefill, of which nothing is; then the text that is due, of which the root and its nodes are."""
+    model, prompt = Watched(V, 1), [n % V for n in range(300)]
+    graph = build(elaborate([VERIFIER]), {"t": StandIn("t", V, capabilities=model.capabilities)})
+    (row,) = Decoder(graph, {"t": model}, lower(graph)).decode([Request({"t": prompt}, 3, key=1)])
+    assert model.columns == [128, 128, 44, 1, 1] and model.read == [1, 1, 1, 1, 1]
+    (same,) = Decoder(graph, {"t": TableModel(V, 1)}, interpreted(graph)).decode([Request({"t": prompt}, 3, key=1)])
+    assert row.tokens == same.tokens
