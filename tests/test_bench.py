@@ -25,6 +25,7 @@ from penstock.library import (
     Repetition,
     Temperature,
     TopK,
+    TopKTree,
     TopP,
 )
 
@@ -132,6 +133,7 @@ REFUSED = {
     "generate applies transform.repetition before transform.top_p, and once": (VERIFIER, TopP(p=0.9), Repetition()),
     "counts the prompt in transform.repetition": (VERIFIER, Repetition(prompt=False)),
     "does not draft as stage drafter.model is told to": (ModelDrafter(model="draft", paths=2), VERIFIER),
+    "does not draft as stage drafter.top_k_tree": (TopKTree(model="draft"), VERIFIER),
     "does not draft as stage drafter.model": (ModelDrafter(model="draft", greedy=True), VERIFIER),
 }
 

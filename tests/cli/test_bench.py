@@ -36,8 +36,10 @@ def test_bench_prints_a_table_and_keeps_what_was_measured(bench, tmp_path):
 
 
 def test_options_are_obeyed(bench):
-    told = bench("--rounds", "1", "--max-new-tokens", "4", "--prompt", "3", "-o", "drafter.model.length=2", "--dtype", "float64")
-    assert "1 round of 1 row, batch 1, 4 tokens a row at most; in turn; prefill included; float64, auto" in told.output
+    asked = ("--rounds", "1", "--max-new-tokens", "4", "--prompt", "3", "-o", "drafter.model.length=2")
+    told = bench(*asked, "--dtype", "float64", "--without", "simplify")
+    assert "1 round of 1 row, batch 1, 4 tokens a row at most; in turn; prefill included" in told.output
+    assert "included; float64, auto, without simplify" in told.output
 
 
 def test_stopped_between_rounds_it_tells_those_that_were_whole(bench, monkeypatch):

@@ -94,7 +94,7 @@ class Contest:
         laps = whole(self.laps, self.contenders)
         work = self.work
         settings = {"rows": len(work.prompts), "batch": work.batch, "max_new_tokens": work.limit, "prefill": "included"}
-        settings |= {"backend": self.means.backend, "dtype": self.means.computed_in}
+        settings |= {"backend": self.means.backend, "dtype": self.means.computed_in, "without": list(self.means.without)}
         measured = {name: summary(each) for name, each in laps.items() if each}
         return {
             "machine": machine(),

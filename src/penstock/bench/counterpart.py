@@ -76,11 +76,12 @@ def drafting(drafter: Any, options: Options) -> Counterpart:
     """The same with drafts."""
     if drafter is None:
         return Counterpart(options)
+    if not isinstance(getattr(drafter, "length", None), int):
+        raise absent(f"generate does not draft as stage {drafter.kind} is told to")
     if drafter.kind == "drafter.prompt_lookup":
         lookup = {"prompt_lookup_num_tokens": drafter.length, "max_matching_ngram_size": drafter.longest}
         return Counterpart(options | lookup)
-    sampled_alike = drafter.kind == "drafter.model" and drafter.paths == 1 and not (drafter.greedy and options["do_sample"])
-    if not sampled_alike or not isinstance(drafter.length, int):
+    if drafter.kind != "drafter.model" or drafter.paths > 1 or drafter.greedy and options["do_sample"]:
         raise absent(f"generate does not draft as stage {drafter.kind} is told to")
     return Counterpart(options, drafter.model, drafter.length)
 

@@ -24,7 +24,8 @@ def lines(record: Mapping[str, Any]) -> Iterator[str]:
     told = record["settings"]
     counted = f"{rounds} round{'s' * (rounds != 1)} of {told['rows']} row{'s' * (told['rows'] != 1)}, batch {told['batch']}"
     most = f"{told['max_new_tokens']} tokens a row at most"
-    yield f"median (quarters) of {counted}, {most}; in turn; prefill {told['prefill']}; {told['dtype']}, {told['backend']}"
+    means = ", ".join([told["dtype"], told["backend"], *(f"without {name}" for name in told["without"])])
+    yield f"median (quarters) of {counted}, {most}; in turn; prefill {told['prefill']}; {means}"
     yield described(record["machine"])
 
 

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 import penstock
 from penstock.cli import prompts as files
-from penstock.cli.app import INTERRUPTED, Override, Spec, console
+from penstock.cli.app import INTERRUPTED, Override, Spec, Without, console
 from penstock.cli.given import typed
 from penstock.decode.means import BACKENDS, DTYPES, Means
 from penstock.dsl.limits import MAX_NEW_TOKENS
@@ -33,6 +33,7 @@ def bench(
     out: Annotated[Path | None, typer.Option("--json", help="Keep all that was measured here.")] = None,
     backend: Annotated[str, typer.Option(help=f"One of {', '.join(BACKENDS)}.")] = "auto",
     dtype: Annotated[str, typer.Option(help=f"What models compute in: one of {', '.join(DTYPES)}.")] = "auto",
+    without: Without = None,
 ) -> None:
     """Measure the pipeline beside its reference and beside transformers' generate, in turn, on equal terms.
 
@@ -40,7 +41,7 @@ def bench(
     penstock bench spec.yaml --rounds 3
     penstock bench spec.yaml --batch 8 --max-new-tokens 32 --json bench.json
     """
-    means = Means(backend, "cpu", dtype)  # type: ignore[arg-type]
+    means = Means(backend, "cpu", dtype, tuple(without or ()))  # type: ignore[arg-type]
     pipeline = penstock.load(spec, override or ())
     rows = asked(pipeline.prompts, prompt, prompts)
     penstock.check(pipeline)
