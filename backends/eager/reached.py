@@ -18,7 +18,7 @@ def forward_reached(
     view: View, seq: Sequence, tokens: Numbers, parents: tuple[int, ...], *, valid: Numbers, live: Numbers
 ) -> tuple[View, Tensor, Any]:
     """`forward` of the root and of the nodes up to the last that is valid in some row: logits ``[b, 1 + these, v]``."""
-    count = max((i + 1 for row, on in zip(valid, live, strict=True) if on for i, there in enumerate(row) if there), default=0)
+    count = max((i + 1 for row in valid for i, there in enumerate(row) if there), default=0)
     fed = [row[:count] for row in tokens] if count else None
     return forward(view, seq, fed, parents[:count], root=True, live=live)
 
