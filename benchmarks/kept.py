@@ -7,6 +7,7 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
+WRITTEN = ("benchmarks/results", "docs/benchmarks.md")
 
 
 class Kept:
@@ -31,7 +32,13 @@ class Kept:
 
 
 def commit() -> str:
-    """The commit that is measured, marked where files differ from it."""
-    asked = ["git", "describe", "--always", "--dirty", "--exclude=*"]
-    done = subprocess.run(asked, cwd=HERE, capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "unknown"
+    """The commit that is measured, marked where files differ from it; what a run itself writes aside."""
+    head = git("rev-parse", "--short", "HEAD")
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", ":/", *(f":(exclude,top){path}" for path in WRITTEN))
+    return f"{head or 'unknown'}{'-dirty' * bool(changed)}"
+
+
+def git(*command: str) -> str:
+    """What git says of this checkout; nothing where there is none."""
+    done = subprocess.run(["git", *command], cwd=HERE, capture_output=True, text=True, check=False)
+    return done.stdout.strip()
