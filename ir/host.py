@@ -37,6 +37,8 @@ class Feed:
     """``[b,n,w]``: states to start from where ``layers`` does not begin at 0."""
     want_hidden: bool = False
     """Return the states after every layer that was run."""
+    read: int | None = None
+    """Only so many of the last columns' logits are read, if not all; a model may leave out those before."""
 
 
 @dataclass(slots=True)

@@ -53,7 +53,10 @@ class HuggingFaceModel(CausalModel):
         cache.place(feed.slots, feed.positions)
         states: list[Tensor] | None = [] if feed.want_hidden else None
         writer = SlotWriter(cache, feed.slots, feed.visible.shape[2])
-        logits = self._run(self._call(feed, cache.positions, states), writer, self._inputs(feed), self._part(feed))
+        inputs: dict[str, Any] = self._inputs(feed)
+        if self._trims and feed.read is not None:
+            inputs["logits_to_keep"] = feed.read
+        logits = self._run(self._call(feed, cache.positions, states), writer, inputs, self._part(feed))
         return Forwarded(logits[..., : self.vocab], tuple(states or ()))
 
     @torch.no_grad()

@@ -32,13 +32,22 @@ class Runner:
     """
 
     def __init__(
-        self, pipeline: Pipeline, means: Means | None = None, timed: bool = False, models: Mapping[str, Any] | None = None
+        self,
+        pipeline: Pipeline,
+        means: Means | None = None,
+        timed: bool = False,
+        models: Mapping[str, Any] | None = None,
+        loaded: Loaded | None = None,
     ) -> None:
         self.pipeline, self.means, self.timed = pipeline, means or Means(), timed
-        self.loaded = Loaded.of(pipeline, self.means, models)
+        self.loaded = loaded or Loaded.of(pipeline, self.means, models)
         self.text = self.loaded.text
         self.bound = cache(self._bound)
         self.bound(None)
+
+    def under(self, pipeline: Pipeline) -> "Runner":
+        """Another pipeline on the models that are loaded here, all of which it must name as this one does."""
+        return Runner(pipeline, self.means, self.timed, loaded=self.loaded)
 
     @property
     def decoder(self) -> Decoder:
