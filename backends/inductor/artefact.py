@@ -1,0 +1,80 @@
+"""Functions of tensors, compiled once for each list of shapes, and kept between runs by inductor's own cache."""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+
+from torch import Tensor
+
+from penstock.backends.inductor.toolchain import building, hits
+
+Function = Callable[..., tuple[Tensor, ...]]
+
+
+@dataclass
+class Report:
+    """What compiling took so far."""
+
+    regions: int = 0
+    """Regions times the shapes that they were met with."""
+    cached: int = 0
+    """How many of these an earlier run had compiled."""
+    seconds: float = 0.0
+    refused: dict[str, str] = field(default_factory=dict)
+    """By region: why it runs uncompiled."""
+
+    def __str__(self) -> str:
+        kept = f", {self.cached} of them from the cache" if self.cached else ""
+        told = f"{self.regions} regions compiled in {self.seconds:.1f} s{kept}"
+        return told + "".join(f"; {name} is not compiled: {why}" for name, why in self.refused.items())
+
+
+class Artefacts:
+    """The compiled regions of one pipeline."""
+
+    def __init__(self) -> None:
+        self.report = Report()
+
+    def add(self, function: Function, name: str) -> Function:
+        """The function, compiled when it is first met with new shapes; where that fails, as it is, and told once."""
+        made: dict[Any, Function] = {}
+
+        def run(*inputs: Tensor) -> tuple[Tensor, ...]:
+            shapes = tuple([x.shape for x in inputs])
+            found = made.get(shapes)
+            if found is None:
+                found = made[shapes] = self.compiled(function, name, inputs)
+            return found(*[x if x.is_contiguous() else x.contiguous() for x in inputs])
+
+        return run
+
+    def compiled(self, function: Function, name: str, inputs: tuple[Tensor, ...]) -> Function:
+        if name in self.report.refused:
+            return function
+        begun, before = perf_counter(), hits()
+        try:
+            found = built(function, [x.contiguous() for x in inputs])
+        except Exception as problem:  # whatever tracing or a C++ compiler may object to: the region means the same uncompiled
+            self.report.refused[name] = reason(problem)
+            warnings.warn(f"{name} is not compiled: {reason(problem)}", RuntimeWarning, stacklevel=2)
+            return function
+        self.report.regions += 1
+        self.report.cached += hits() > before
+        self.report.seconds += perf_counter() - begun
+        return found
+
+
+def built(function: Function, inputs: list[Tensor]) -> Function:
+    """Traced on these inputs, so without guards: whoever calls it gives inputs of the same shapes."""
+    from torch._inductor import standalone_compile
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    with building():
+        return standalone_compile(make_fx(function)(*inputs), inputs)  # type: ignore[no-any-return]
+
+
+def reason(problem: Exception) -> str:
+    """The first line of what went wrong."""
+    return f"{type(problem).__name__}: {str(problem).strip().partition(chr(10))[0]}"
