@@ -1,30 +1,27 @@
 """Random ops become functions of weights and address words, which are known before their weights are.
 
-``race(w, key, stage, purpose, at, live)  ->  supported(earliest(w, folded(streams(key, stage, purpose), at)), stage, live)``, and
-the same for `foresee`. A beam's race carries hidden scores from step to step of a draft and stays what it is.
+``race(w, key, stage, purpose, at, live)  ->  supported(earliest(w, words(key, stage, purpose, at)), stage, live)``, and the same for
+`foresee`. A beam's race carries hidden scores from step to step of a draft and stays what it is.
 """
 
 from typing import Any
 
 from torch import fx
 
-from penstock.ir.ops.exposed import earliest, folded, streams, supported
+from penstock.ir.ops.exposed import earliest, supported, words
 from penstock.ir.ops.random import foresee, race
 from penstock.ir.types import type_of
 
 
 def expose_noise(graph: fx.Graph) -> int:
-    """How many draws are exposed now; one stream serves all draws of a stage and purpose."""
-    drawn: dict[Any, fx.Node] = {}
+    """How many draws are exposed now."""
     races = [node for node in graph.nodes if node.target in (race, foresee)]
     for node in races:
-        weights, key, stage, purpose, at = node.args
+        weights, *place = node.args
         with graph.inserting_before(node):
-            if (key, stage, purpose) not in drawn:
-                drawn[key, stage, purpose] = recorded(graph, node, streams, (key, stage, purpose))
-            words = recorded(graph, node, folded, (drawn[key, stage, purpose], at))
-            token = recorded(graph, node, earliest, (weights, words))
-            found = recorded(graph, node, supported, (token, node.meta.get("stage", stage)), live=node.kwargs["live"])
+            address = recorded(graph, node, words, tuple(place))
+            token = recorded(graph, node, earliest, (weights, address))
+            found = recorded(graph, node, supported, (token, node.meta.get("stage") or place[1]), live=node.kwargs["live"])
         node.replace_all_uses_with(found)
         graph.erase_node(node)
     return len(races)

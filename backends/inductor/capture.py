@@ -14,7 +14,7 @@ from torch.utils import _pytree as pytree
 from penstock.backends.inductor.lockstep import Lockstep
 from penstock.backends.inductor.sites import Composing
 from penstock.ir.op import Op
-from penstock.ir.ops.exposed import earliest, folded
+from penstock.ir.ops.exposed import earliest
 from penstock.ir.ops.rows import in_every_row
 from penstock.passes.lint import consumes
 
@@ -56,8 +56,8 @@ def drawn(node: fx.Node) -> bool:
 
 
 def portable(node: fx.Node) -> bool:
-    """Whether a node is arithmetic on logits or distributions, on address words, or a constant: no handle, no small bookkeeping."""
-    if isinstance(node.target, Composing) or node.target is folded:
+    """Whether a node is arithmetic on logits or distributions: no handle, no small bookkeeping."""
+    if isinstance(node.target, Composing):
         return True
     if not isinstance(node.target, Op) or node.target.category != "tensor" or node.target.couples_rows:
         return False

@@ -31,7 +31,9 @@ from penstock.passes.same_ranking import same_ranking
 
 KERNELS: Kernels = {
     **ON_HOST,
-    exposed.streams: (kernel(draws.streams),),
+    exposed.words: (kernel(draws.words),),
+    exposed.select_words: (kernel(draws.select_words),),
+    exposed.accept_words: (kernel(draws.accept_words),),
     exposed.supported: (kernel(draws.supported),),
 }
 TOKEN = 2
@@ -82,13 +84,16 @@ def given(walk: fx.Node) -> dict[str, Any]:
 
 
 def in_lockstep(graph: fx.Graph, node: fx.Node) -> None:
-    """A walk for all rows at once, its streams beside what it reads; a row that it found nothing for is told by the host."""
+    """A walk for all rows at once, its address words beside what it reads; a row that it found nothing for is told by the host."""
     lockstep, reads = Lockstep(node.target), given(node)  # type: ignore[arg-type]
     key, stage, source = reads.pop("key"), lockstep.data["stage"], lockstep.data["source"]
     with graph.inserting_before(node):
-        reads["selects"] = recorded(graph, node, exposed.streams, (key, stage, "select"))
+        if not lockstep.greedy:
+            selections = key, stage, reads["length"], lockstep.steps
+            reads["selects"] = recorded(graph, node, exposed.select_words, selections)
         if lockstep.throws_coins and "token" in reads:
-            reads["accepts"] = recorded(graph, node, exposed.streams, (key, stage, "accept"))
+            coins = key, stage, reads["steps"], lockstep.steps - 1, lockstep.width
+            reads["accepts"] = recorded(graph, node, exposed.accept_words, coins)
     node.target, node.args, node.kwargs = lockstep, (), {name: reads[name] for name in reads if lockstep.reads(name)}
     for result in [user for user in node.users if user.args[1] == TOKEN]:
         with graph.inserting_after(result):

@@ -1,10 +1,11 @@
-"""A race taken apart: a stream a request, which the host knows, and integer arithmetic, which any device does.
+"""A race taken apart: an address word, which the host knows beforehand, and integer arithmetic, which any device does.
 
-``race(weights, key, stage, purpose, at) = supported(earliest(weights, folded(streams(key, stage, purpose), at)))``, the same bits
-of noise up to the last place of a logarithm.
+``race(weights, key, stage, purpose, at) = supported(earliest(weights, words(key, stage, purpose, at)))``, the same bits of noise up
+to the last place of a logarithm.
 """
 
 from collections.abc import Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from penstock.ir.errors import PenstockError
-from penstock.ir.noise import FIRST, FOLD, HALF, LEAST, SCALE, SECOND, SPREAD, STIR, TOKEN, stream
+from penstock.ir.noise import FIRST, HALF, LEAST, SCALE, SECOND, TOKEN, addresses
 from penstock.ir.op import op
 
 NOTHING = -1
@@ -31,26 +32,28 @@ def shifted(x: Tensor, count: int, bits: int) -> Tensor:
 
 
 @op("host")
-def streams(key: Int[Tensor, "B"], stage: str, purpose: str) -> Int[Tensor, "B"]:
-    """The stream of every request for draws of one stage and purpose, as signed words."""
-    return torch.from_numpy(np.array([stream(k, stage, purpose) for k in key.tolist()], np.uint64).astype(np.int64))
+def words(key: Int[Tensor, "B"], stage: str, purpose: str, at: Sequence[Any]) -> Int[Tensor, "B"]:
+    """The address of one draw a row, as a signed word."""
+    return torch.from_numpy(addresses(key, stage, purpose, at).astype(np.int64))
 
 
-@op()
-def folded(word: Int[Tensor, "B"], at: Sequence[Any]) -> Int[Tensor, "B"]:
-    """The address words that streams and coordinates make: `noise.fold`, coordinate by coordinate."""
-    for coordinate in at:
-        word = word * 31 + coordinate + signed(FOLD, 64)
-        word = (word ^ shifted(word, 30, 64)) * signed(SPREAD, 64)
-        word = (word ^ shifted(word, 27, 64)) * signed(STIR, 64)
-        word = word ^ shifted(word, 31, 64)
-    return word
+@op("host")
+def select_words(key: Int[Tensor, "B"], stage: str, length: Int[Tensor, "B"], count: int) -> Int[Tensor, "B M"]:
+    """The addresses of a row's next ``count`` selections, by position."""
+    return torch.stack([words.meaning(key, stage, "select", (length + d,)) for d in range(count)], 1)
 
 
-def negative_exponentials(words: Int[Tensor, "B"], size: int) -> Float[Tensor, "B V"]:
+@op("host")
+def accept_words(key: Int[Tensor, "B"], stage: str, steps: Int[Tensor, "B"], depth: int, width: int) -> Int[Tensor, "B M"]:
+    """The addresses of all coins of a walk that goes so deep, past so many children a site: depth by depth, rank by rank."""
+    places = product(range(depth), range(width))
+    return torch.stack([words.meaning(key, stage, "accept", (steps, d, r)) for d, r in places], 1)
+
+
+def negative_exponentials(address: Int[Tensor, "*B"], size: int) -> Float[Tensor, "*B V"]:
     """`noise.negated` of address words: float32, by token id below ``size``."""
-    low, high = (w.to(torch.int32)[:, None] for w in (words, words >> 32))
-    x = torch.arange(1, size + 1, dtype=torch.int32, device=words.device) * signed(TOKEN, 32) ^ low
+    low, high = (word.to(torch.int32)[..., None] for word in (address, address >> 32))
+    x = torch.arange(1, size + 1, dtype=torch.int32, device=address.device) * signed(TOKEN, 32) ^ low
     x = (x ^ shifted(x, 15, 32)) * signed(FIRST, 32) ^ high
     x = (x ^ shifted(x, 13, 32)) * signed(SECOND, 32)
     x = shifted(x ^ shifted(x, 16, 32), 1, 32)
@@ -58,9 +61,9 @@ def negative_exponentials(words: Int[Tensor, "B"], size: int) -> Float[Tensor, "
 
 
 @op()
-def earliest(weights: Float[Tensor, "B V"], words: Int[Tensor, "B"]) -> Int[Tensor, "B"]:
+def earliest(weights: Float[Tensor, "B V"], address: Int[Tensor, "B"]) -> Int[Tensor, "B"]:
     """The token whose exponential at this address, over its weight, is least; `NOTHING` where it has no weight."""
-    noise = negative_exponentials(words, weights.shape[-1]).to(weights)
+    noise = negative_exponentials(address, weights.shape[-1]).to(weights)
     token = (-noise / weights).argmin(-1)
     return torch.where(weights.gather(-1, token[:, None])[:, 0] > 0, token, NOTHING)
 

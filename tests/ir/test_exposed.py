@@ -6,20 +6,26 @@ import torch
 
 from penstock.ir.errors import PenstockError
 from penstock.ir.noise import addresses, exponentials
-from penstock.ir.ops.exposed import NOTHING, earliest, folded, negative_exponentials, shifted, signed, streams, supported
+from penstock.ir.ops.exposed import NOTHING, accept_words, earliest, negative_exponentials, select_words, shifted, signed, supported, words
 from penstock.ir.ops.random import race
 
 KEYS = torch.tensor([0, 7, 2**40 + 3, 2**62 + 11, 2**63 - 1])
 STEPS = torch.tensor([0, 3, 4, 2**31, 2**33])
 
 
+LENGTHS = torch.tensor([0, 1, 5, 70, 2**33])
+
+
 def words_of(*at):
-    return folded(streams(KEYS, "accept", "select"), at)
+    return words(KEYS, "accept", "select", at)
 
 
-@pytest.mark.parametrize("at", [(STEPS,), (STEPS, 5), (2, STEPS, 0), ()])
-def test_address_words_have_the_bits_of_the_meaning(at):
-    assert words_of(*at).numpy().astype(np.uint64).tolist() == addresses(KEYS, "accept", "select", at).tolist()
+def test_the_words_of_a_walk_are_those_of_its_draws():
+    selects = select_words(KEYS, "accept", LENGTHS, 3).numpy().astype(np.uint64)
+    assert selects.T.tolist() == [addresses(KEYS, "accept", "select", (LENGTHS + d,)).tolist() for d in range(3)]
+    accepts = accept_words(KEYS, "accept", STEPS, 3, 2).numpy().astype(np.uint64)
+    coins = [addresses(KEYS, "accept", "accept", (STEPS, d, r)).tolist() for d in range(3) for r in range(2)]
+    assert accepts.T.tolist() == coins
 
 
 @pytest.mark.parametrize("size", [3, 1000, 70_001])
