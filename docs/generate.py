@@ -1,5 +1,6 @@
 """Writes the pages that are derived from the code: ``python docs/generate.py``. A test holds that they are up to date."""
 
+import inspect
 import json
 import re
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ import typer
 from penstock.cli.commands import app
 from penstock.dsl.catalogue import Entry, catalogue, fields_of
 from penstock.dsl.pipeline import Generate, Pipeline, View
+from penstock.passes.optimise.rule import RulePass
+from penstock.passes.order import OPTIMISATION
 
 HERE = Path(__file__).resolve().parent
 EXAMPLES = sorted((HERE.parent / "examples").glob("*.yaml"))
@@ -147,7 +150,31 @@ def option_row(option: Any) -> tuple[str, str, str]:
     return names, default, option.help or ""
 
 
-PAGES = {"stages.md": stages_page, "examples.md": examples_page, "spec.md": spec_page, "cli.md": cli_page}
+def optimisations_page() -> str:
+    """Every pass that keeps tokens, in its order, and the equations that it puts."""
+    lines = [GENERATED, head("optimisations"), ""]
+    for each in OPTIMISATION:
+        about = inspect.getdoc(inspect.getmodule(type(each))) if not isinstance(each, RulePass) else about_rules(each)
+        lines += [f"## {each.name}", "", about or "", ""]
+        if isinstance(each, RulePass) and each.rules:
+            rows = [(rule.name, f"`{rule}`", inspect.getdoc(rule.equation) or "") for rule in each.rules]
+            lines += [*table(("rule", "equation", "why"), rows), ""]
+    return "\n".join(lines)
+
+
+def about_rules(each: RulePass) -> str:
+    """What the module that a pass's rules stand in says of itself."""
+    return inspect.getdoc(inspect.getmodule(each.rules[0].equation)) or ""
+
+
+PAGES = {
+    "stages.md": stages_page,
+    "examples.md": examples_page,
+    "spec.md": spec_page,
+    "cli.md": cli_page,
+    "optimisations.md": optimisations_page,
+}
+
 
 
 def main() -> None:

@@ -80,3 +80,20 @@ def call(body: Callable[..., Any], carry: Sequence[Any], *, label: str, **data: 
     """``body(*carry)`` once, printed under its label: an inner pipeline."""
     tracer = cast(Any, tracing.active())
     return cast(list[Any], tracer.region("call", body, carry, label=label, **data))
+
+
+def copied(graph: fx.Graph) -> fx.Graph:
+    """A graph of its own, regions at any depth and their data included."""
+    return with_values(graph)[0]
+
+
+def with_values(graph: fx.Graph) -> tuple[fx.Graph, dict[fx.Node, Any]]:
+    """`copied`, and the copy of every node."""
+    new, values = fx.Graph(), dict[fx.Node, Any]()
+    new.output(new.graph_copy(graph, values))
+    for node in new.nodes:
+        if isinstance(node.target, Region):
+            region, (inner, moved) = node.target, with_values(node.target.graph)
+            lead, carried, captures = ([moved[n] for n in nodes] for nodes in (region.lead, region.carried, region.captures))
+            node.target = Region(region.kind, inner, lead, carried, captures, dict(region.data))
+    return new, values

@@ -9,13 +9,13 @@ from penstock.ir.region import Region
 from penstock.ir.trace import Constant
 
 
-def show(graph: fx.Graph, *, unfold: bool = False) -> str:
-    """The graph's lines; ``unfold`` prints the bodies of walks too."""
-    return "\n".join(lines(graph, "  ", unfold))
+def show(graph: fx.Graph, *, unfold: bool = False, lasting: bool = False) -> str:
+    """The graph's lines; ``unfold`` prints the bodies of walks too, ``lasting`` names values so that no pass changes it."""
+    return "\n".join(lines(graph, "  ", unfold, lasting))
 
 
-def lines(graph: fx.Graph, indent: str, unfold: bool) -> list[str]:
-    names = result_names(graph)
+def lines(graph: fx.Graph, indent: str, unfold: bool, lasting: bool = False) -> list[str]:
+    names = result_names(graph, lasting)
     out = []
     stage = None
     for node in graph.nodes:
@@ -50,7 +50,8 @@ def line(node: fx.Node, names: dict[fx.Node, str], indent: str, unfold: bool) ->
         return [f"{head}({args}){kind_of(node)}{origin}"]
     region = node.target
     rule = region.data.get("rule")
-    note = f" <{rule.name} for {region.data['law'] or 'no'} draft>" if rule is not None else ""
+    how = ", by argmax" if region.data.get("greedy") else ""
+    note = f" <{rule.name} for {region.data['law'] or 'no'} draft{how}>" if rule is not None else ""
     times = f" {region.data['times']}" if "times" in region.data else ""
     if rule is not None and not unfold:
         return [f"{head}{times} {{...}}({args}){note}, folded"]
@@ -89,8 +90,8 @@ def targets(node: fx.Node, names: dict[fx.Node, str]) -> str:
     return ", ".join(names[picked[i]] if i in picked else "_" for i in range(max(picked) + 1))
 
 
-def result_names(graph: fx.Graph) -> dict[fx.Node, str]:
-    """``%3`` for values; handles keep their name and grow a prime with every version."""
+def result_names(graph: fx.Graph, lasting: bool = False) -> dict[fx.Node, str]:
+    """``%3`` for values, or their nodes' names; handles keep their name and grow a prime with every version."""
     names: dict[fx.Node, str] = {}
     count = 0
     for node in graph.nodes:
@@ -100,7 +101,7 @@ def result_names(graph: fx.Graph) -> dict[fx.Node, str]:
         elif is_result(node) and kind in HANDLES:
             names[node] = primed(node, names)
         elif not (results(node) and not is_result(node)):
-            names[node] = f"%{count}"
+            names[node] = f"%{node.name if lasting else count}"
             count += 1
         else:
             names[node] = f"%{node.name}"

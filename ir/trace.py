@@ -35,8 +35,9 @@ class Constant:
 class Tracer(GraphAppendingTracer):
     """Builds one step graph over a state whose handles authors only name."""
 
-    def __init__(self, example: State, vocab: int) -> None:
-        super().__init__(fx.Graph())
+    def __init__(self, example: State, vocab: int, graph: fx.Graph | None = None) -> None:
+        """``graph``: one to add nodes to, instead of a new one."""
+        super().__init__(fx.Graph() if graph is None else graph)
         self.stage, self.source, self.origin = "", "", ""
         self.vocab = vocab
         self.versions: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""What every pass must leave true: handles are linear, and ops that say nothing of rows act on each row alone."""
+"""What every pass must leave true: handles are linear, types hold, and ops that say nothing of rows act on each row alone."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from penstock.ir.region import Region
 from penstock.ir.rows import Rows, take
 from penstock.ir.show import HANDLES, is_result
 from penstock.ir.trace import unwrap
-from penstock.ir.types import EXAMPLE_ROWS
+from penstock.ir.types import EXAMPLE_ROWS, type_of
 
 
 class LintError(AssertionError):
@@ -43,6 +43,19 @@ def consumes(node: fx.Node) -> list[Any]:
     if isinstance(target, Region):
         return [a for a in node.args[: len(target.carried)] if isinstance(a, fx.Node) and a.meta.get("type") in HANDLES]
     return []
+
+
+def typed(graph: fx.Graph) -> None:
+    """The type that every tensor node has is the one that its op gives it on its arguments' examples."""
+    for node in graph.nodes:
+        if isinstance(node.target, Region):
+            typed(node.target.graph)
+        if not isinstance(node.target, Op) or node.target.category != "tensor":
+            continue
+        args, kwargs = unwrap(fx.node.map_arg((node.args, node.kwargs), lambda n: n.meta["example"]))
+        found, told = type_of(node.target.meaning(*args, **kwargs), 0), type_of(node.meta["example"], 0)
+        if found != told:
+            raise LintError(f"{node.name} is {found}, and was said to be {told}")
 
 
 def row_wise(graph: fx.Graph) -> int:

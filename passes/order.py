@@ -1,14 +1,20 @@
 """The order of passes: the only place where it is written."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
+from torch import fx
+
+from penstock.ir.region import copied
 from penstock.passes.buckets import buckets
 from penstock.passes.canvas import canvas_phases, is_canvas
 from penstock.passes.frontier import frontier_phases, is_frontier
 from penstock.passes.greedy_rule import greedy_rule
 from penstock.passes.hoist_masks import hoist_masks
 from penstock.passes.mirror import mirror
+from penstock.passes.optimise.argmax_invariance import ARGMAX_INVARIANCE
+from penstock.passes.optimise.optimisation import Pass, Ran, chosen, optimise
+from penstock.passes.optimise.simplify import SIMPLIFY
 from penstock.passes.phases import phases
 from penstock.passes.plan import Plan
 from penstock.passes.sink_accept import sink_accept
@@ -19,6 +25,11 @@ ELABORATION: tuple[Callable[[Plan], Plan], ...] = (
     mirror,
     sink_accept,
     buckets,
+)
+
+OPTIMISATION: tuple[Pass, ...] = (
+    SIMPLIFY,  # first: it tells the others what temperature 0 is
+    ARGMAX_INVARIANCE,
 )
 
 
@@ -32,3 +43,9 @@ def elaborate(stages: Sequence[Any]) -> Plan:
     for run in ELABORATION:
         plan = run(plan)
     return plan
+
+
+def optimised(graph: fx.Graph, without: Collection[str] = (), *, telling: bool = False) -> tuple[fx.Graph, list[Ran]]:
+    """A copy of a step graph after every optimisation but those named, and what each did; see `optimise`."""
+    passes, new = chosen(OPTIMISATION, without), copied(graph)
+    return new, optimise(new, passes, telling=telling)

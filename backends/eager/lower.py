@@ -1,6 +1,6 @@
 """Lower a step graph for the host."""
 
-from typing import Any
+from collections.abc import Collection
 
 from torch import fx
 
@@ -12,40 +12,23 @@ from penstock.ir.region import Region
 from penstock.passes.buckets import by_bucket
 from penstock.passes.build import StepGraph
 from penstock.passes.dead_code import dead_code
-from penstock.passes.greedy_selection import greedy_selection
-from penstock.passes.same_ranking import same_ranking
+from penstock.passes.order import optimised
 
 
-def lower(step: StepGraph, tick: Tick | None = None) -> Step:
-    """``step(*handles) -> handles`` as one Python function, whose text is its docstring; ``tick`` is told of every stage."""
-    return by_bucket(step, lambda each: lowered(each, tick))
+def lower(step: StepGraph, tick: Tick | None = None, without: Collection[str] = ()) -> Step:
+    """``step(*handles) -> handles`` as one Python function, whose text is its docstring; ``tick`` is told of every stage.
+
+    ``without``: names of optimisations to leave out. Raises PenstockError for one that there is not.
+    """
+    return by_bucket(step, lambda each: lowered(each, tick, without))
 
 
-def lowered(step: StepGraph, tick: Tick | None = None) -> Step:
+def lowered(step: StepGraph, tick: Tick | None = None, without: Collection[str] = ()) -> Step:
     """The step of one bucket."""
-    graph = copied(step.graph)
-    greedy_selection(graph)
-    same_ranking(graph)
+    graph, _ = optimised(step.graph, without)
     place_regions(graph)
     dead_code(graph)
     return compiled(graph, KERNELS, tick)
-
-
-def copied(graph: fx.Graph) -> fx.Graph:
-    """A graph of its own, regions at any depth and their data included."""
-    return with_values(graph)[0]
-
-
-def with_values(graph: fx.Graph) -> tuple[fx.Graph, dict[fx.Node, Any]]:
-    """`copied`, and the copy of every node."""
-    new, values = fx.Graph(), dict[fx.Node, Any]()
-    new.output(new.graph_copy(graph, values))
-    for node in new.nodes:
-        if isinstance(node.target, Region):
-            region, (inner, moved) = node.target, with_values(node.target.graph)
-            lead, carried, captures = ([moved[n] for n in nodes] for nodes in (region.lead, region.carried, region.captures))
-            node.target = Region(region.kind, inner, lead, carried, captures, dict(region.data))
-    return new, values
 
 
 def place_regions(graph: fx.Graph) -> None:

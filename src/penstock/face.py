@@ -1,6 +1,6 @@
 """What people call: load, check, explain, compile, run, certify."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,6 +24,7 @@ from penstock.ir.picture.svg import svg
 from penstock.ir.show import show as show_graph
 from penstock.passes.build import StepGraph
 from penstock.passes.order import elaborate
+from penstock.rewritten import rewritten
 from penstock.testing import small_world
 from penstock.traced import traced
 
@@ -54,11 +55,24 @@ def explain(pipeline: Pipeline) -> str:
     return "\n".join([*explained(pipeline, step), "step", show_graph(step.graph)])
 
 
-def show(pipeline: Pipeline, *, stage: Literal["spec", "ir"] = "spec", form: Literal["text", "mermaid", "svg"] = "text") -> str:
-    """The pipeline as it was declared (spec), or its step as it was traced and typed (ir): as text, Mermaid or SVG."""
-    for what, value, known in (("stage", stage, ("spec", "ir")), ("form", form, FORMS)):
+def show(
+    pipeline: Pipeline,
+    *,
+    stage: Literal["spec", "ir", "passes"] = "spec",
+    form: Literal["text", "mermaid", "svg"] = "text",
+    without: Collection[str] = (),
+) -> str:
+    """The pipeline as it was declared (spec), or its step as it was traced and typed (ir): as text, Mermaid or SVG.
+
+    Or, as text, what every optimisation did to the step and why (passes), but for those ``without``.
+    """
+    for what, value, known in (("stage", stage, ("spec", "ir", "passes")), ("form", form, FORMS)):
         if value not in known:
             raise PenstockError(f"there is no {what} {value!r} to show", fix=f"name one of {', '.join(known)}")
+    if stage == "passes":
+        if form != "text":
+            raise PenstockError(f"passes are told as text, not as {form}", fix="draw the stage ir, or leave form out")
+        return "\n".join(rewritten(check(pipeline), without)) + "\n"
     if form == "text":
         return spec.dump(pipeline) if stage == "spec" else show_graph(check(pipeline).graph) + "\n"
     drawing = pipeline_drawing(pipeline) if stage == "spec" else step_drawing(check(pipeline).graph)
@@ -78,14 +92,16 @@ def compile(
     dtype: Dtype = "auto",
     timed: bool = False,
     models: Mapping[str, Any] | None = None,
+    without: Collection[str] = (),
 ) -> Runner:
     """Check, lower and bind a pipeline; ``timed`` keeps time by stage.
 
     ``models``: models of transformers that are here already, by the names the pipeline has for them.
+    ``without``: optimisations to leave out, by name; tokens are the same.
 
     Raises PenstockError for models that cannot be loaded or do not share a vocabulary, and for what this machine has not.
     """
-    means = Means(backend, device, dtype)
+    means = Means(backend, device, dtype, tuple(without))
     check(pipeline)
     return Runner(pipeline, means, timed, models)
 

@@ -1,6 +1,6 @@
 """Laws for stages, ours and anyone's: certify a handful of stages in a small world of table models, in one call."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from penstock.backends.eager.lower import lower
@@ -72,15 +72,16 @@ def decode_stages(
     *,
     lowered: bool = True,
     params: Sequence[Mapping[str, float]] | None = None,
+    without: Collection[str] = (),
     **small: Any,
 ) -> list[Decoded]:
     """What these stages decode in a small world, a row a key on its prompts in turn: lowered, or by the meaning of every op.
 
-    ``params``: each row's request parameters.
+    ``params``: each row's request parameters; ``without``: optimisations to leave out.
     """
     world = small_world(stages, batch=len(PROMPTS), **small)
     step = step_of(elaborate(stages), world)
-    run = lower(step) if lowered else interpreted(step)
+    run = lower(step, without=without) if lowered else interpreted(step)
     rows = [{view: prompts[i % len(prompts)] for view, prompts in world.prompts.items()} for i in range(len(keys))]
     asked = params or [{}] * len(keys)
     requests = [Request(row, world.limit, key, given) for row, key, given in zip(rows, keys, asked, strict=True)]

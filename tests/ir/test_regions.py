@@ -5,9 +5,8 @@ from typing import Any
 import torch
 from toy_steps import X, Y, above, add, everywhere, noted, plus, traced, value
 
-from penstock.backends.eager.lower import copied
 from penstock.ir.ops.sequence import get, put
-from penstock.ir.region import call, cond_rows, repeat
+from penstock.ir.region import call, cond_rows, copied, repeat
 from penstock.ir.show import show
 from penstock.passes.dead_code import dead_code
 

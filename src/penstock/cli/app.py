@@ -19,6 +19,10 @@ Override = Annotated[
     list[str] | None,
     typer.Option("-o", "--override", metavar="STAGE.FIELD=VALUE", help="Instead of the spec's value; may be repeated."),
 ]
+Without = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME", help="An optimisation to leave out, as `show --passes` names it; may be repeated."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 

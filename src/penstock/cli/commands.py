@@ -9,7 +9,7 @@ from rich.table import Table
 
 import penstock
 from penstock.cli import zoo
-from penstock.cli.app import AsJson, Commands, Override, Spec, console, says_unicode
+from penstock.cli.app import AsJson, Commands, Override, Spec, Without, console, says_unicode
 from penstock.cli.run import run
 
 app = typer.Typer(
@@ -50,16 +50,20 @@ def explain(spec: Spec, override: Override = None) -> None:
 def show(
     spec: Spec,
     override: Override = None,
-    stage: Annotated[str, typer.Option(help="spec: as declared; ir: the step as traced.")] = "spec",
+    stage: Annotated[str, typer.Option(help="spec: as declared; ir: the step as traced; passes: as --passes.")] = "spec",
     form: Annotated[str, typer.Option("--format", help="One of text, mermaid, svg.")] = "text",
+    passes: Annotated[bool, typer.Option("--passes", help="What every optimisation did to the step, and why.")] = False,
+    without: Without = None,
 ) -> None:
     """Print the pipeline as text, or draw it as Mermaid or SVG.
 
     \b
     penstock show spec.yaml --format svg > pipeline.svg
     penstock show spec.yaml --stage ir
+    penstock show spec.yaml --passes
     """
-    typer.echo(penstock.show(penstock.load(spec, override or ()), stage=stage, form=form), nl=False)  # type: ignore[arg-type]
+    pipeline, wanted = penstock.load(spec, override or ()), "passes" if passes else stage
+    typer.echo(penstock.show(pipeline, stage=wanted, form=form, without=without or ()), nl=False)  # type: ignore[arg-type]
 
 
 @app.command()

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 import penstock
 from penstock.cli import prompts as files, results
-from penstock.cli.app import INTERRUPTED, Override, Spec, console, says_unicode
+from penstock.cli.app import INTERRUPTED, Override, Spec, Without, console, says_unicode
 from penstock.cli.given import parameter, typed
 from penstock.cli.prompts import Broken, Line
 from penstock.decode.means import BACKENDS, BATCH, DTYPES
@@ -43,6 +43,7 @@ def run(
     backend: Annotated[str, typer.Option(help=f"One of {', '.join(BACKENDS)}.")] = "auto",
     device: Annotated[str, typer.Option(help="What to decode on.")] = "cpu",
     dtype: Annotated[str, typer.Option(help=f"What models compute in: one of {', '.join(DTYPES)}.")] = "auto",
+    without: Without = None,
     keep_going: Annotated[bool, typer.Option("--keep-going", help="Decode the rest where a line of prompts is broken.")] = False,
     stream: Annotated[bool, typer.Option("--stream", help="Print the text of one prompt while it grows.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON a prompt.")] = False,
@@ -64,7 +65,8 @@ def run(
     asked = dict(max_new_tokens=max_new_tokens, seed=seed, stop=stop, logprobs=of(logprobs))
     given = dict(parameter(text) for text in param or [])
     told = as_json or out is not None
-    runner = penstock.compile(pipeline, backend=backend, device=device, dtype=dtype, timed=told)  # type: ignore[arg-type]
+    means = dict(backend=backend, device=device, dtype=dtype, without=without or ())
+    runner = penstock.compile(pipeline, **means, timed=told)  # type: ignore[arg-type]
     unfit = [bad for line in files.sound(lines) if (bad := unfit_for(runner, line, prompts, max_new_tokens, given)) is not None]
     refuse(unfit, keep_going)
     left_out = {bad.number: bad for bad in unfit}

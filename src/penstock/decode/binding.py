@@ -82,7 +82,7 @@ class Bound:
         first = next(iter(elaborate(pipeline.stages).scorers[-1].stage.views()))
         named = [handle.removeprefix("view:") for handle in step.handles if handle.startswith("view:")]
         models = {view: loaded.models[views[view]] for view in sorted(named, key=lambda view: view != first)}
-        run: Any = interpreted(step) if means.backend == "interpret" else lower(step, clock if timed else None)
+        run: Any = interpreted(step) if means.backend == "interpret" else lower(step, clock if timed else None, means.without)
         return cls(step, Decoder(step, models, run, pipeline.generate.seed), clock)
 
     def states(self, requests: Sequence[Request]) -> Iterator[State]:

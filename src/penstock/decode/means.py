@@ -22,6 +22,8 @@ class Means:
     device: str = "cpu"
     dtype: Dtype = "auto"
     """What models compute in; ``auto`` is float32."""
+    without: tuple[str, ...] = ()
+    """Optimisations that are left out."""
 
     def __post_init__(self) -> None:
         for what, value, known in (("backend", self.backend, BACKENDS), ("dtype", self.dtype, DTYPES)):

@@ -1,0 +1,1 @@
+"""Passes that keep every token: one a file, each of which can be switched off."""

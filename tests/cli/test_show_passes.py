@@ -1,0 +1,69 @@
+"""``penstock show --passes``: the step before and after, what fired and why others did not, and switches."""
+
+import re
+import textwrap
+
+import pytest
+from typer.testing import CliRunner
+
+import penstock
+from penstock.cli.commands import app
+from penstock.ir.errors import PenstockError
+
+SPEC = """
+    penstock: 1
+    models: {target: zoo:target, draft: zoo:drafter-small}
+    pipeline:
+      - drafter.model: {model: draft, length: 2}
+      - verifier.model: {model: target}
+      - transform.top_k: {k: 40}
+      - transform.temperature: {value: 0}
+    generate: {max_new_tokens: 4}
+    prompts: ["Mia has 3"]
+"""
+
+
+@pytest.fixture
+def spec(tmp_path):
+    path = tmp_path / "greedy.yaml"
+    path.write_text(textwrap.dedent(SPEC))
+    return path
+
+
+def shown(*arguments):
+    result = CliRunner().invoke(app, ["show", *map(str, arguments)])
+    return result.exit_code, result.output
+
+
+def test_it_tells_what_fired_where_and_what_changed(spec):
+    code, text = shown(spec, "--passes")
+    assert code == 0
+    before, after = text.split("simplify: changed")[0], text.split("step as optimised")[1]
+    assert "top_k(" in before and "race(" in before and "top_k(" not in after and "race(" not in after
+    assert "  fired: certain_race at drafter.model.0, greedy.yaml:5:5 (2 times)\n" in text
+    assert re.search(r"\n  - %scale = scale\(%\w+, 0.0\) : f32\[b,1,v\]", text)
+    assert re.search(r"\n  \+ %greedy = greedy\(%\w+\)", text)
+    assert "<certain_race>" in after  # a rewritten node says by what, under the line it leads back to
+
+
+def test_it_tells_why_a_rule_did_not_fire(spec):
+    _, text = shown(spec, "--passes", "-o", "transform.temperature.value=0.7")
+    assert "argmax_invariance: nothing to do" in text
+    assert "  not: scaled_by_nothing at transform.temperature.0, greedy.yaml:8:5: the temperature is 0.7 (3 times)\n" in text
+    assert "  not: greedy_walk at accept: it selects from what scale leaves, which is not one token\n" in text
+
+
+def test_what_is_switched_off_is_said_and_changes_no_token(spec):
+    _, text = shown(spec, "--passes", "--without", "argmax_invariance")
+    assert "argmax_invariance: switched off" in text and "race(" in text.split("step as optimised")[1]
+    asked = [penstock.compile(penstock.load(spec), without=without) for without in ((), ("argmax_invariance", "simplify"))]
+    assert len({tuple(each.generate(["Mia has 3"])[0].tokens) for each in asked}) == 1
+
+
+def test_mistakes(spec):
+    code, text = shown(spec, "--passes", "--without", "narow")
+    assert code == 2 and "no optimisation 'narow'" in text and "fix: name one of simplify" in text
+    code, text = shown(spec, "--passes", "--format", "svg")
+    assert code == 2 and "as text, not as svg" in text
+    with pytest.raises(PenstockError, match="no optimisation"):
+        penstock.compile(penstock.load(spec), without=["narow"])
