@@ -72,7 +72,8 @@ def built(function: Function, inputs: list[Tensor]) -> Function:
     from torch.fx.experimental.proxy_tensor import make_fx
 
     with building():
-        return standalone_compile(make_fx(function)(*inputs), inputs)  # type: ignore[no-any-return]
+        graph = make_fx(function)(*inputs)
+        return standalone_compile(graph, inputs, dynamic_shapes="from_example_inputs")  # type: ignore[no-any-return]
 
 
 def reason(problem: Exception) -> str:

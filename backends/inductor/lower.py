@@ -1,6 +1,7 @@
 """Lower a step graph so that draws and walks run compiled; models, state and host stages stay as the eager backend has them."""
 
 import warnings
+from collections.abc import Collection
 from functools import partial
 from typing import Any
 
@@ -26,8 +27,7 @@ from penstock.passes.buckets import by_bucket
 from penstock.passes.build import StepGraph
 from penstock.passes.dead_code import dead_code
 from penstock.passes.expose_noise import expose_noise, recorded
-from penstock.passes.greedy_selection import greedy_selection
-from penstock.passes.same_ranking import same_ranking
+from penstock.passes.order import optimised
 
 KERNELS: Kernels = {
     **ON_HOST,
@@ -40,20 +40,18 @@ TOKEN = 2
 """Which of a walk's results the selected tokens are."""
 
 
-def lower(step: StepGraph, artefacts: Artefacts, tick: Tick | None = None) -> Step:
+def lower(step: StepGraph, artefacts: Artefacts, tick: Tick | None = None, without: Collection[str] = ()) -> Step:
     """``step(*handles) -> handles``; without a C++ compiler, which is warned of, as the eager backend has it."""
     if compiler() is None:
         warnings.warn("there is no C++ compiler (set CXX to one): the pipeline runs eager", RuntimeWarning, stacklevel=2)
-        return eager.lower(step, tick)
+        return eager.lower(step, tick, without)
     keep_cache()
-    return by_bucket(step, lambda each: lowered(each, artefacts, tick))
+    return by_bucket(step, lambda each: lowered(each, artefacts, tick, without))
 
 
-def lowered(step: StepGraph, artefacts: Artefacts, tick: Tick | None = None) -> Step:
+def lowered(step: StepGraph, artefacts: Artefacts, tick: Tick | None = None, without: Collection[str] = ()) -> Step:
     """The step of one bucket."""
-    graph = eager.copied(step.graph)
-    greedy_selection(graph)
-    same_ranking(graph)
+    graph, _ = optimised(step.graph, without)
     expose_noise(graph)
     walks = [node for node in graph.nodes if isinstance(node.target, Region) and node.target.data["label"] == "walk"]
     for node in walks:
