@@ -1,7 +1,7 @@
 """Random ops become functions of weights and address words, which are known before their weights are.
 
-``race(w, key, stage, purpose, at, live)  ->  supported(earliest(w, words(key, stage, purpose, at)), stage, live)``, and the same for
-`foresee`. A beam's race carries hidden scores from step to step of a draft and stays what it is.
+``race(w, key, stage, purpose, at, live)  ->  supported(earliest(w, words(key, stage, purpose, at)), stage, live)``, and the same
+for `foresee`. A beam's race carries hidden scores from step to step of a draft and stays what it is.
 """
 
 from typing import Any

@@ -82,7 +82,7 @@ def given(walk: fx.Node) -> dict[str, Any]:
 
 
 def in_lockstep(graph: fx.Graph, node: fx.Node) -> None:
-    """A walk for all rows at once, its address words beside what it reads; a row that it found nothing for is told by the host."""
+    """A walk for all rows at once, its address words beside what it reads; the host tells of rows that it found nothing for."""
     lockstep, reads = Lockstep(node.target), given(node)  # type: ignore[arg-type]
     key, stage, source = reads.pop("key"), lockstep.data["stage"], lockstep.data["source"]
     with graph.inserting_before(node):

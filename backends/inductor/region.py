@@ -1,4 +1,4 @@
-"""A captured region: one write of numbers, one compiled call, one read of numbers; logits and distributions stay where they are."""
+"""A captured region: one write of numbers, one compiled call, one read of numbers; logits stay where they are."""
 
 import inspect
 from collections.abc import Sequence
@@ -10,8 +10,8 @@ from torch.utils import _pytree as pytree
 
 from penstock.backends.eager.places import Kernel, Numbers, Place
 from penstock.backends.inductor.artefact import Artefacts
+from penstock.backends.inductor.blind import Blind
 from penstock.backends.inductor.layout import Layout, bucket, few, padded
-from penstock.backends.interpret import Interpreter
 from penstock.ir.types import EXAMPLE_ROWS
 
 
@@ -51,7 +51,8 @@ class DeviceRegion:
 
     def function(self, block: Tensor, *leaves: Tensor) -> tuple[Tensor, ...]:
         """The region on tensors alone: integers ``[b,m]`` in, integers and others out."""
-        numbers, tensors = self.read.columns(block), iter(pytree.tree_unflatten(list(leaves), self.tree))
-        made = Interpreter().run(self.graph, [next(numbers) if small else next(tensors) for small in self.packed])
+        packed, tensors = self.read.columns(block), iter(pytree.tree_unflatten(list(leaves), self.tree))
+        made = Blind().run(self.graph, [next(packed) if small else next(tensors) for small in self.packed])
         results = list(zip(made, self.small, strict=True))
-        return torch.cat([x.reshape(len(block), -1) for x, small in results if small], 1), *(x for x, small in results if not small)
+        numbers = torch.cat([x.reshape(len(block), -1) for x, small in results if small], 1)
+        return numbers, *(x for x, small in results if not small)

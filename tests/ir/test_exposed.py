@@ -6,7 +6,17 @@ import torch
 
 from penstock.ir.errors import PenstockError
 from penstock.ir.noise import addresses, exponentials
-from penstock.ir.ops.exposed import NOTHING, accept_words, earliest, negative_exponentials, select_words, shifted, signed, supported, words
+from penstock.ir.ops.exposed import (
+    NOTHING,
+    accept_words,
+    earliest,
+    negative_exponentials,
+    select_words,
+    shifted,
+    signed,
+    supported,
+    words,
+)
 from penstock.ir.ops.random import race
 
 KEYS = torch.tensor([0, 7, 2**40 + 3, 2**62 + 11, 2**63 - 1])
