@@ -68,10 +68,10 @@ class Artefacts:
 
 def built(function: Function, inputs: list[Tensor]) -> Function:
     """Traced on these inputs, so without guards: whoever calls it gives inputs of the same shapes."""
-    from torch._inductor import standalone_compile
-    from torch.fx.experimental.proxy_tensor import make_fx
-
     with building():
+        from torch._inductor import standalone_compile
+        from torch.fx.experimental.proxy_tensor import make_fx
+
         graph = make_fx(function)(*inputs)
         return standalone_compile(graph, inputs, dynamic_shapes="from_example_inputs")  # type: ignore[no-any-return]
 

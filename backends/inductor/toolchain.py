@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,10 +24,12 @@ def keep_cache() -> Path:
 @contextmanager
 def building() -> Iterator[None]:
     """Compile in this process, with this compiler: a pool of processes takes longer to start than a few regions to build."""
-    from torch._inductor import config
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's, of its own parts
+        from torch._inductor import config
 
-    with config.patch({"compile_threads": 1, "cpp.cxx": (None, compiler())}):
-        yield
+        with config.patch({"compile_threads": 1, "cpp.cxx": (None, compiler())}):
+            yield
 
 
 def hits() -> int:

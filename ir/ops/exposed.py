@@ -1,7 +1,7 @@
 """A race taken apart: an address word, which the host knows before, and integer arithmetic, which any device does.
 
-``race(weights, key, stage, purpose, at) = supported(earliest(weights, words(key, stage, purpose, at)))``, on the same bits of noise
-up to the last place of a logarithm.
+``race(weights, key, stage, purpose, at) = supported(earliest(weights, words(key, stage, purpose, at)))``, on the same bits of
+noise up to the last place of a logarithm.
 """
 
 from collections.abc import Sequence
