@@ -11,6 +11,8 @@ from torch import Tensor
 from penstock.backends.inductor.toolchain import building, hits
 
 Function = Callable[..., tuple[Tensor, ...]]
+MOST = 6
+"""Shapes that one region is compiled for: batch sizes, not the lengths of a text that grows."""
 
 
 @dataclass
@@ -45,25 +47,32 @@ class Artefacts:
             shapes = tuple([x.shape for x in inputs])
             found = made.get(shapes)
             if found is None:
-                found = made[shapes] = self.compiled(function, name, inputs)
+                found = made[shapes] = self.compiled(function, name, inputs, len(made))
             return found(*[x if x.is_contiguous() else x.contiguous() for x in inputs])
 
         return run
 
-    def compiled(self, function: Function, name: str, inputs: tuple[Tensor, ...]) -> Function:
+    def compiled(self, function: Function, name: str, inputs: tuple[Tensor, ...], met: int) -> Function:
+        """The function for inputs of these shapes, after ``met`` others."""
+        if met == MOST:
+            self.refuse(name, f"its inputs had more than {MOST} shapes")
         if name in self.report.refused:
             return function
         begun, before = perf_counter(), hits()
         try:
             found = built(function, [x.contiguous() for x in inputs])
         except Exception as problem:  # whatever tracing or a C++ compiler may object to: the region means the same uncompiled
-            self.report.refused[name] = reason(problem)
-            warnings.warn(f"{name} is not compiled: {reason(problem)}", RuntimeWarning, stacklevel=2)
+            self.refuse(name, reason(problem))
             return function
         self.report.regions += 1
         self.report.cached += hits() > before
         self.report.seconds += perf_counter() - begun
         return found
+
+    def refuse(self, name: str, why: str) -> None:
+        """From now on the region is met with new shapes uncompiled; told once."""
+        self.report.refused[name] = why
+        warnings.warn(f"{name} is not compiled: {why}", RuntimeWarning, stacklevel=2)
 
 
 def built(function: Function, inputs: list[Tensor]) -> Function:

@@ -22,6 +22,7 @@ from penstock.backends.inductor.sites import by_site
 from penstock.backends.inductor.toolchain import compiler, keep_cache
 from penstock.ir.op import Op
 from penstock.ir.ops import exposed
+from penstock.ir.ops.lookup import text_by_site
 from penstock.ir.region import Region
 from penstock.passes.buckets import by_bucket
 from penstock.passes.build import StepGraph
@@ -70,9 +71,17 @@ def lowered(step: StepGraph, artefacts: Artefacts, tick: Tick | None = None, wit
 
 
 def stays(walk: fx.Node) -> str | None:
-    """Why a walk is left to the host: a stage that answers on the host is asked at the few sites that are read."""
-    asked = [node for node in deferred(given(walk)["composed"]) if isinstance(node.target, Op) and node.target.category == "host"]
-    return f"{asked[0].meta['stage']} is asked on the host, site by site" if asked else None
+    """Why a walk is left to the host, which asks at the few sites that are read: what answers is there, or no shape is fixed."""
+    for node in deferred(given(walk)["composed"]):
+        if on_host(node):
+            return f"{node.meta['stage']} is asked on the host, site by site"
+        if any(used.target is text_by_site for used in node.all_input_nodes):
+            return f"{node.meta['stage']} reads the whole text, which grows"
+    return None
+
+
+def on_host(node: fx.Node) -> bool:
+    return isinstance(node.target, Op) and node.target.category == "host"
 
 
 def given(walk: fx.Node) -> dict[str, Any]:

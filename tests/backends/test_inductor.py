@@ -9,7 +9,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from penstock.backends.inductor import artefact
-from penstock.backends.inductor.artefact import Artefacts
+from penstock.backends.inductor.artefact import MOST, Artefacts
 from penstock.backends.inductor.layout import bucket
 from penstock.backends.inductor.lower import lower
 from penstock.backends.inductor.toolchain import CACHE, compiler, keep_cache
@@ -24,6 +24,7 @@ from penstock.ir.standin import StandIn
 from penstock.library import (
     ModelDrafter,
     ModelVerifier,
+    NoRepeatNGram,
     OrElse,
     PromptLookup,
     Repetition,
@@ -138,6 +139,23 @@ def test_a_host_stage_is_asked_on_the_host(traced):
     artefacts = Artefacts()
     lower(graph_of((*DRAFTS["chain"], TARGET, AskedOnHost())), artefacts)
     assert artefacts.report.refused == {"accept": "transform.on_host.0 is asked on the host, site by site"}
+
+
+def test_what_reads_the_growing_text_is_read_on_the_host(traced):
+    artefacts = Artefacts()
+    inductor, meaning = both((*DRAFTS["chain"], TARGET, NoRepeatNGram(size=2)), 3, artefacts)
+    assert inductor == meaning
+    assert artefacts.report.refused == {"accept": "transform.no_repeat_ngram.0 reads the whole text, which grows"}
+
+
+def test_a_region_is_compiled_for_few_shapes(traced):
+    artefacts = Artefacts()
+    double = artefacts.add(lambda x: (2 * x,), "doubled")
+    for size in range(MOST):
+        assert double(torch.ones(size + 1))[0].sum() == 2 * size + 2
+    with pytest.warns(RuntimeWarning, match="doubled is not compiled: its inputs had more than 6 shapes"):
+        double(torch.ones(MOST + 1))
+    assert double(torch.ones(MOST + 2))[0].sum() == 2 * MOST + 4 and len(traced) == MOST
 
 
 def test_a_region_asks_for_no_number_and_has_fixed_shapes(traced):
