@@ -20,7 +20,7 @@ def compiled(**how):
     return penstock.compile(Pipeline(models=MODELS, stages=STAGES), **how)
 
 
-@pytest.mark.parametrize("backend", ["eager", "interpret"])
+@pytest.mark.parametrize("backend", ["eager", "interpret", pytest.param("inductor", marks=pytest.mark.full)])
 def test_logprobs_are_of_the_model_or_of_what_was_selected_from(backend):
     model, runner = TableModel(7, 1), compiled(backend=backend)
     for of in ("raw", "composed"):

@@ -15,6 +15,7 @@ from penstock.backends.inductor.lockstep import Lockstep
 from penstock.backends.inductor.sites import Composing
 from penstock.ir.op import Op
 from penstock.ir.ops.exposed import earliest
+from penstock.ir.ops.lookup import text_by_site
 from penstock.ir.ops.rows import in_every_row
 from penstock.passes.lint import consumes
 
@@ -25,11 +26,10 @@ Make = Callable[[fx.Graph, list[fx.Node], list[fx.Node], str], Any]
 def capture(graph: fx.Graph, make: Make) -> fx.Graph:
     """The same step with every region as one node."""
     inside = captured(graph)
-    numbers = numbered(graph, inside)
-    groups: dict[int, list[fx.Node]] = {}
-    for node in graph.nodes:
-        if node in inside:
-            groups.setdefault(numbers[node], []).append(node)
+    numbers, groups = grouped(graph, inside)
+    while idle := [node for group in groups.values() if not any(map(drawn, group)) for node in group]:
+        inside -= set(idle)  # nothing is drawn there: a region of its own would only be one more to wait for
+        numbers, groups = grouped(graph, inside)
     new, values = fx.Graph(), dict[fx.Node, fx.Node]()
     for node in sorted(graph.nodes, key=lambda node: (numbers[node], node in inside)):
         if node not in inside:
@@ -59,11 +59,25 @@ def portable(node: fx.Node) -> bool:
     """Whether a node is arithmetic on logits or distributions: no handle, no small bookkeeping."""
     if isinstance(node.target, Composing):
         return True
-    if not isinstance(node.target, Op) or node.target.category != "tensor" or node.target.couples_rows:
+    if not isinstance(node.target, Op) or node.target.category != "tensor" or node.target.couples_rows or reads_text(node):
         return False
     read = [leaf for used in node.all_input_nodes for leaf in pytree.tree_leaves(used.meta["example"])]
     made = node.meta["example"]
     return isinstance(made, Tensor) and made.is_floating_point() and all(isinstance(x, Tensor) for x in read)
+
+
+def reads_text(node: fx.Node) -> bool:
+    """Whether a node reads the whole text, which grows, so that none of its shapes is fixed."""
+    return any(used.target is text_by_site for used in node.all_input_nodes)
+
+
+def grouped(graph: fx.Graph, inside: set[fx.Node]) -> tuple[dict[fx.Node, int], dict[int, list[fx.Node]]]:
+    """Every node's number, and the captured nodes of each region in order."""
+    numbers, groups = numbered(graph, inside), dict[int, list[fx.Node]]()
+    for node in graph.nodes:
+        if node in inside:
+            groups.setdefault(numbers[node], []).append(node)
+    return numbers, groups
 
 
 def numbered(graph: fx.Graph, inside: set[fx.Node]) -> dict[fx.Node, int]:

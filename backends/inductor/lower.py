@@ -15,14 +15,13 @@ from penstock.backends.eager.lazy import deferred
 from penstock.backends.eager.places import kernel
 from penstock.backends.inductor import draws
 from penstock.backends.inductor.artefact import Artefacts
-from penstock.backends.inductor.capture import capture
+from penstock.backends.inductor.capture import capture, reads_text
 from penstock.backends.inductor.lockstep import Lockstep
 from penstock.backends.inductor.region import DeviceRegion
 from penstock.backends.inductor.sites import by_site
 from penstock.backends.inductor.toolchain import compiler, keep_cache
 from penstock.ir.op import Op
 from penstock.ir.ops import exposed
-from penstock.ir.ops.lookup import text_by_site
 from penstock.ir.region import Region
 from penstock.passes.buckets import by_bucket
 from penstock.passes.build import StepGraph
@@ -75,7 +74,7 @@ def stays(walk: fx.Node) -> str | None:
     for node in deferred(given(walk)["composed"]):
         if on_host(node):
             return f"{node.meta['stage']} is asked on the host, site by site"
-        if any(used.target is text_by_site for used in node.all_input_nodes):
+        if reads_text(node):
             return f"{node.meta['stage']} reads the whole text, which grows"
     return None
 
