@@ -43,7 +43,7 @@ KERNELS: Kernels = {
     sequence.look: (kernel(state.look),),
     sequence.append: (kernel(state.append),),
     sequence.put: (kernel(state.put),),
-    paces.begun: (kernel(pacing.begun),),
+    paces.started: (kernel(pacing.started),),
     paces.paced: (kernel(pacing.paced),),
     paces.within: (kernel(pacing.within),),
     random.race: (kernel(race.race),),

@@ -122,7 +122,8 @@ def odd(node: fx.Node) -> str | None:
 
 def asked_of(node: fx.Node) -> tuple[Any, ...]:
     """What a forward is asked, as a stack is told it."""
-    tokens, parents = (*node.args[2:], *(None, ())[len(node.args) - 2 :])
+    given: tuple[Any, ...] = node.args[2:]
+    tokens, parents = (*given, *(None, ())[len(given) :])
     return tokens, parents, node.kwargs.get("root", False), node.kwargs.get("want_hidden", False)
 
 

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from torch import Tensor
 
+from penstock.backends.inductor.artefact import Report
 from penstock.backends.runtime.runner import Decoded, Decoder, Request, forwards, read
 from penstock.decode.asked import Params, check_prompts, count, generate, request_values
 from penstock.decode.binding import Bound, Loaded
@@ -53,6 +54,11 @@ class Runner:
     def decoder(self) -> Decoder:
         """What runs steps on states: for host programs, which fork, take and join rows."""
         return self.bound(None).decoder
+
+    @property
+    def compiled(self) -> Report | None:
+        """What compiling took so far; None where nothing is compiled."""
+        return self.bound(None).compiled
 
     def generate(
         self,
