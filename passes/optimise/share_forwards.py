@@ -122,9 +122,8 @@ def odd(node: fx.Node) -> str | None:
 
 def asked_of(node: fx.Node) -> tuple[Any, ...]:
     """What a forward is asked, as a stack is told it."""
-    given: tuple[Any, ...] = node.args[2:]
-    tokens, parents = (*given, *(None, ())[len(given) :])
-    return tokens, parents, node.kwargs.get("root", False), node.kwargs.get("want_hidden", False)
+    given = dict(zip(("tokens", "parents"), node.args[2:], strict=False)) | node.kwargs
+    return given.get("tokens"), given.get("parents", ()), given.get("root", False), given.get("want_hidden", False)
 
 
 def results_of(each: Sequence[tuple[Any, ...]]) -> tuple[Any, ...]:
