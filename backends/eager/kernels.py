@@ -1,20 +1,51 @@
 """Which ops and regions the eager backend replaces on the host; everything else runs its meaning."""
 
+from dataclasses import replace
 from functools import partial
 
-from penstock.backends.eager import bookkeeping, candidates, forward, race, shaping, state, thresholds
+from penstock.backends.eager import (
+    ahead,
+    bookkeeping,
+    candidates,
+    forward,
+    pacing,
+    race,
+    shaping,
+    stacked,
+    state,
+    thresholds,
+)
 from penstock.backends.eager.generate import Kernels, RegionKernels
 from penstock.backends.eager.places import kernel
 from penstock.backends.eager.rules import RULES
 from penstock.backends.eager.walk import walk
 from penstock.ir import draft
-from penstock.ir.ops import candidates as few, forward as forwards, logits, random, rows, sequence, threshold, tree
+from penstock.ir.ops import (
+    ahead as halves,
+    candidates as few,
+    forward as forwards,
+    logits,
+    pacing as paces,
+    random,
+    rows,
+    sequence,
+    threshold,
+    tree,
+)
+from penstock.ir.ops.stacked import RESULTS, STACKED
 
 KERNELS: Kernels = {
     forwards.forward: (kernel(forward.forward),),
+    **{op: (replace(kernel(stacked.forward_stacked), gives=("tensor",) * RESULTS * n),) for n, op in STACKED.items()},
     forwards.keep: (kernel(state.keep),),
+    halves.begun: (kernel(ahead.begun),),
+    halves.awaited: (kernel(ahead.awaited),),
     sequence.look: (kernel(state.look),),
     sequence.append: (kernel(state.append),),
+    sequence.put: (kernel(state.put),),
+    paces.started: (kernel(pacing.started),),
+    paces.paced: (kernel(pacing.paced),),
+    paces.within: (kernel(pacing.within),),
     random.race: (kernel(race.race),),
     random.foresee: (kernel(race.race),),
     random.race_among: (kernel(race.race_among),),

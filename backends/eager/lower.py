@@ -8,6 +8,7 @@ from penstock.backends.eager.clock import Tick
 from penstock.backends.eager.generate import Step, compiled
 from penstock.backends.eager.kernels import KERNELS, REGIONS
 from penstock.backends.eager.lazy import by_site
+from penstock.backends.eager.reached import reach
 from penstock.ir.region import Region
 from penstock.passes.buckets import by_bucket
 from penstock.passes.build import StepGraph
@@ -27,7 +28,6 @@ def lowered(step: StepGraph, tick: Tick | None = None, without: Collection[str] 
     """The step of one bucket."""
     graph, _ = optimised(step.graph, without)
     place_regions(graph)
-    dead_code(graph)
     return compiled(graph, KERNELS, tick)
 
 
@@ -46,3 +46,6 @@ def place_regions(graph: fx.Graph) -> None:
     for node, region in placed.items():
         with graph.inserting_before(node):
             node.update_kwarg("composed", by_site(node.kwargs["composed"], KERNELS, region.data.get("fused", False)))
+    dead_code(graph)  # what was composed site by site
+    for node in placed:
+        reach(node)

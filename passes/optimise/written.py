@@ -50,7 +50,7 @@ class Written:
 def vocabulary(x: Any) -> int:
     """How many tokens logits ``x`` are of, for a right side to name; where there is no example, a literal V."""
     example = x.meta.get("example") if isinstance(x, fx.Node) else x
-    return literal("V", int, 0) if example is None else int(example.shape[-1])  # type: ignore[no-any-return]
+    return literal("V", int, 0) if example is None else int(example.shape[-1])
 
 
 def in_graph(value: Any, tracer: Tracer) -> Any:

@@ -20,6 +20,8 @@ from penstock.ir.noise import addresses, exponentials
 from penstock.ir.op import Op, op
 from penstock.ir.ops import candidates, forward, logits, random, rows, sequence, threshold, tree
 from penstock.ir.ops.accept import kseq_plan
+from penstock.ir.ops.ahead import awaited, begun
+from penstock.ir.ops.stacked import STACKED
 from penstock.ir.rows import take
 from penstock.ir.state import EOS, Sequence, View, new_sequence, new_view
 
@@ -130,7 +132,7 @@ def test_a_kernel_gives_what_its_op_means(op, args, kwargs):
 
 
 def test_every_kernel_has_a_case():
-    assert {op for op, _, _ in CASES} | STATEFUL == set(KERNELS)
+    assert {op for op, _, _ in CASES} | STATEFUL | {*STACKED.values(), begun, awaited} == set(KERNELS)
 
 
 # --- noise ---------------------------------------------------------------------------------------------------------
