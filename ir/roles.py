@@ -67,6 +67,10 @@ class Says:
     """It reads where its row ends: ``limit``, in generated tokens, is set on it as a request sets a field."""
     decision: ClassVar[str | None] = None
     """A register of its own that decides what the next step looks like."""
+    clocked: ClassVar[bool] = False
+    """What it does depends on how long steps take."""
+    shown: ClassVar[tuple[str, ...]] = ()
+    """Registers of its own that are read off when a row is done, beside those of taps."""
 
     @property
     def remark(self) -> str:

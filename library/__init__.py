@@ -7,6 +7,7 @@ from penstock.library.constraints.toy import ToyGrammar
 from penstock.library.control.max_length import MaxLength
 from penstock.library.control.pause import Pause
 from penstock.library.denoisers.model import ModelDenoiser
+from penstock.library.drafters.chain import Auto as Auto
 from penstock.library.drafters.del_ import Del
 from penstock.library.drafters.forced import Forced
 from penstock.library.drafters.layerskip import LayerSkip

@@ -39,7 +39,8 @@ def buckets(plan: Plan) -> Plan:
 
 def bucket_of(register: Any, live: Tensor) -> Bucket:
     """What the first running row's Decision names; rows that joined since may have another, and follow from the next step on."""
-    return tuple(register.value[int(live.long().argmax())].tolist())
+    running = live.tolist()
+    return tuple(register.value.tolist()[running.index(True) if True in running else 0])
 
 
 def by_bucket(step: "StepGraph", make: Callable[["StepGraph"], Run]) -> Run:

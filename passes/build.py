@@ -49,7 +49,7 @@ def build(
     check_capabilities(plan, views)
     example, decision = example_state(plan, views), decision_of(plan)
     if decision is not None and bucket is None:
-        bucket = bucket_of(example[decision], torch.ones(EXAMPLE_ROWS))
+        bucket = bucket_of(example[decision], torch.ones(EXAMPLE_ROWS, dtype=torch.bool))
     tracer = Tracer(example, next(iter(views.values())).vocab)
     with tracing.recording(tracer):
         KINDS[plan.kind].trace(tracer, plan, eos, bucket)

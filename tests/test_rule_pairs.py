@@ -10,6 +10,7 @@ from penstock.ir.errors import PenstockError
 from penstock.ir.rules import AUTO, RULES
 from penstock.library import (
     Ambedkar,
+    Auto,
     Del,
     EntropyAdaptive,
     HiddenThought,
@@ -32,6 +33,8 @@ LOOKUP, BEAM = PromptLookup(length=2), StochasticBeam(model="d", width=2, length
 ONE_PATH, ANY = {"kseq", "block", "match", "coupled", "greedy"}, {"match", "greedy"}
 FITTING: dict[str, tuple[Stage, set[str], str]] = {
     "chain": (ModelDrafter(model="d", length=2), ONE_PATH, "iid"),
+    "auto": (ModelDrafter(model="d", length=Auto(longest=2)), ONE_PATH, "iid"),
+    "auto_lookup": (PromptLookup(length=Auto(longest=2)), ONE_PATH, "fixed"),
     "likeliest": (ModelDrafter(model="d", length=2, greedy=True), ONE_PATH, "fixed"),
     "paths": (ModelDrafter(model="d", length=2, paths=2), {"kseq", *ANY}, "iid"),
     "lookup": (LOOKUP, ONE_PATH, "fixed"),

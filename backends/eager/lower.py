@@ -33,17 +33,19 @@ def lowered(step: StepGraph, tick: Tick | None = None, without: Collection[str] 
 
 def place_regions(graph: fx.Graph) -> None:
     """A region with a kernel of its own becomes that kernel, which reads what it names of the region's named captures."""
-    placed = [node for node in graph.nodes if isinstance(node.target, Region) and node.target.data["label"] in REGIONS]
-    for node in placed:
-        region = node.target
+    regions = {node: node.target for node in graph.nodes if isinstance(node.target, Region)}
+    placed = {node: region for node, region in regions.items() if region.data["label"] in REGIONS}
+    for node, region in placed.items():
         count, names = len(region.carried), region.data["given"]
         given = dict(zip(names, node.args[count : count + len(names)], strict=True))
         node.target = REGIONS[region.data["label"]](region)
-        node.args, node.kwargs = (), {name: value for name, value in given.items() if name in node.target.takes}
+        taken = {name: value for name, value in given.items() if name in node.target.takes}
+        sites = tuple(given[name] for name in ("composed", "values", "ids") if name in given)
+        node.args, node.kwargs = (), taken | {"composed": sites}
     dead_code(graph)  # what only the regions themselves read, so that sites can wait
-    for node in placed:
+    for node, region in placed.items():
         with graph.inserting_before(node):
-            node.update_kwarg("composed", by_site(node.kwargs["composed"], KERNELS))
+            node.update_kwarg("composed", by_site(node.kwargs["composed"], KERNELS, region.data.get("fused", False)))
     dead_code(graph)  # what was composed site by site
     for node in placed:
         reach(node)

@@ -1,10 +1,13 @@
 """The state ops on the host: rows are read as Python numbers and written where they are, which linear handles allow."""
 
+from typing import Any
+
 import numpy as np
 from torch import Tensor
 
 from penstock.backends.eager.places import Numbers, from_numbers
-from penstock.ir.state import EOS, LENGTH, RUNNING, Sequence, View
+from penstock.ir.rows import where_rows
+from penstock.ir.state import EOS, LENGTH, RUNNING, Register, Sequence, View
 
 
 def look(seq: Sequence) -> tuple[Numbers, Numbers, Numbers, Numbers, Numbers]:
@@ -66,3 +69,9 @@ def append(seq: Sequence, tokens: Numbers, count: Numbers, eos: tuple[int, ...],
     increase(seq.length, [n * on for n, on in zip(count, live, strict=True)])
     increase(seq.steps, live)
     return (seq,)
+
+
+def put(register: Register, value: Any, *, live: Numbers) -> tuple[Register]:
+    """Mostly every row is live, and the new value is the register's as it is."""
+    register.value = value if all(live) else where_rows(from_numbers(live, np.bool_), value, register.value)
+    return (register,)

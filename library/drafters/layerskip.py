@@ -7,22 +7,19 @@ from pydantic import Field
 from torch import Tensor, cat
 
 from penstock.dsl.names import ModelName
-from penstock.dsl.roles import Effect, Role
-from penstock.dsl.stage import Stage
 from penstock.ir.draft import Growth
 from penstock.ir.errors import PenstockError
 from penstock.ir.op import op
 from penstock.ir.ops.forward import catch_up
 from penstock.ir.ops.rows import join
 from penstock.ir.ports import Begun, Draft
+from penstock.library.drafters.chain import Chain, Length
 
 
-class LayerSkip(Stage):
+class LayerSkip(Chain):
     """The target's first layers draft, its others verify on the states that these left (LayerSkip, arXiv 2404.16710)."""
 
     kind: ClassVar[str] = "drafter.layerskip"
-    role: ClassVar[Role] = "drafter"
-    effect: ClassVar[Effect] = "accelerates"
     law: ClassVar[str] = "iid"
     needs: ClassVar[frozenset[str]] = frozenset({"layers"})
 
@@ -30,14 +27,10 @@ class LayerSkip(Stage):
     """The verifier's own model: it drafts in the verifier's view."""
     exit: Annotated[int, Field(ge=1)]
     """How many of its layers draft."""
-    length: Annotated[int, Field(ge=1, le=64)] = 4
-    """Tokens drafted."""
+    length: Length = 4
+    """Tokens drafted; `auto` for as many as pay, step by step."""
     mirror: bool = True
     """Draw under the target's own transforms."""
-
-    @property
-    def room(self) -> int:
-        return self.length
 
     @property
     def layers_needed(self) -> dict[str, int]:
@@ -47,15 +40,19 @@ class LayerSkip(Stage):
     def views(self) -> dict[str, str]:
         return {self.model: self.model}
 
-    def propose(self, step: Any, stage: str) -> Draft:
-        return drafted(step, self.model, stage, self.exit, self.length)
+    def propose(self, step: Any, stage: str) -> Draft | None:
+        length = self.drafting(step)
+        return drafted(step, self.model, stage, self.exit, length, room=self.within(step, length)) if length else None
 
     def small(self, v: int) -> "LayerSkip":
-        return self.model_copy(update={"exit": 1, "length": min(self.length, 2)})
+        return self.model_copy(update={"exit": 1, "length": self.shortened(2)})
 
 
-def drafted(step: Any, view: str, stage: str, layer: int, length: int, tau: Any = None) -> Draft:
-    """A chain drawn from the logits of one layer, all of it fed to the layers up to there; less sure than ``tau`` ends it."""
+def drafted(step: Any, view: str, stage: str, layer: int, length: int, tau: Any = None, room: Any = None) -> Draft:
+    """A chain drawn from the logits of one layer, all of it fed to the layers up to there; less sure than ``tau`` ends it.
+
+    ``room``: the nodes that rows have room for.
+    """
     layers = step.model(view).layers
     if not 0 < layer < layers:
         fix = f"exit after 1 to {layers - 1}" if layers > 1 else "use a model of several layers"
@@ -69,7 +66,7 @@ def drafted(step: Any, view: str, stage: str, layer: int, length: int, tau: Any 
         sure.append(confidence(said, growth.levels[-1][0]))
         growth.feed()
         states.append(growth.hidden)
-    draft = growth.finish("iid", width=1, valid=None if tau is None else going_on(join(*sure), tau))
+    draft = growth.finish("iid", width=1, valid=room if tau is None else going_on(join(*sure), tau))
     draft.begun = Begun(view, layer, tuple(join(*columns) for columns in zip(*states, strict=True)))
     return draft
 

@@ -5,25 +5,22 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import Field, model_validator
 
 from penstock.dsl.names import ModelName
-from penstock.dsl.roles import Effect, Role
-from penstock.dsl.stage import Stage
 from penstock.ir.draft import Growth
 from penstock.ir.ports import Draft
+from penstock.library.drafters.chain import Chain, Length
 
 
-class ModelDrafter(Stage):
+class ModelDrafter(Chain):
     """Paths sampled from a draft model (Leviathan et al., arXiv 2211.17192; several iid ones: SpecTr, arXiv 2310.15141).
 
     Or one path of its likeliest tokens, which is certain of them: each is accepted with the probability that the target gives it.
     """
 
     kind: ClassVar[str] = "drafter.model"
-    role: ClassVar[Role] = "drafter"
-    effect: ClassVar[Effect] = "accelerates"
 
     model: ModelName
-    length: Annotated[int, Field(ge=1, le=64)] = 4
-    """Tokens drafted a path."""
+    length: Length = 4
+    """Tokens drafted a path; `auto` for as many as pay, step by step."""
     paths: Annotated[int, Field(ge=1, le=64)] = 1
     """Independent paths; duplicates are kept and counted."""
     greedy: bool = False
@@ -35,6 +32,8 @@ class ModelDrafter(Stage):
     def _paths_differ(self) -> Self:
         if self.greedy and self.paths > 1:
             raise ValueError(f"{self.paths} greedy paths are one path; leave paths out, or sample them with greedy: false")
+        if self.auto and self.paths > 1:
+            raise ValueError(f"length: auto is for one path, and there are {self.paths}; leave paths out, or give a length")
         return self
 
     @property
@@ -45,7 +44,7 @@ class ModelDrafter(Stage):
     @property
     def room(self) -> int:
         """In-step nodes that views need slots for."""
-        return self.length * self.paths
+        return self.most * self.paths
 
     @property
     def seat(self) -> str:
@@ -55,16 +54,19 @@ class ModelDrafter(Stage):
     def views(self) -> dict[str, str]:
         return {self.seat: self.model}
 
-    def propose(self, step: Any, stage: str) -> Draft:
+    def propose(self, step: Any, stage: str) -> Draft | None:
+        length = self.drafting(step)
+        if not length:
+            return None
         growth = Growth(step, self.seat, stage)
-        for level in range(self.length):
+        for level in range(length):
             if level:
                 growth.feed()
             if self.greedy:
                 growth.likeliest()
             else:
                 growth.draw(growth.distribution(), each=1 if level else self.paths)
-        return growth.finish(self.law, width=self.paths)
+        return growth.finish(self.law, width=self.paths, valid=self.within(step, length))
 
     def small(self, v: int) -> "ModelDrafter":
-        return self.model_copy(update={"length": min(self.length, 2), "paths": min(self.paths, 2)})
+        return self.model_copy(update={"length": self.shortened(2), "paths": min(self.paths, 2)})

@@ -31,8 +31,8 @@ class OrElse(Stage):
                 raise ValueError(f"{stage.kind} is no drafter by itself")
             if not hasattr(stage, "law"):
                 raise ValueError(f"{stage.kind} drafts canvases, and only drafts of tokens stand in for each other")
-        if self.first.decision or self.second.decision:
-            raise ValueError("a drafter that decides what the next step looks like cannot stand in for another")
+            if stage.decision:
+                raise ValueError(f"this {stage.kind} decides what the next step looks like, and cannot stand in for another")
         return self
 
     @property

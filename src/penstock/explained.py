@@ -58,9 +58,14 @@ def reproducible(step: StepGraph) -> str:
     """Whether a request's key alone decides its tokens, whatever else is in the batch."""
     plan = step.plan
     invariant = plan.rule in RULES and not RULES[plan.rule].tests_children
+    certain = any(p.stage.one_hot for p in plan.stages)
     sharing = {node.meta["stage"] for node in step.graph.nodes if getattr(node.target, "couples_rows", False)}
-    if invariant and plan.drafter:
+    if plan.drafter and (invariant or certain):
         sharing.discard(plan.drafter.name)
+    clocked = sorted(p.name for p in plan.stages if p.stage.clocked and p.name in sharing)
+    if clocked:
+        how = f"how far {', '.join(clocked)} drafts depends on the clock and the batch"
+        return f"no, {how}, and {plan.rule} throws its coins by row step"
     if sharing:
         return f"not by request key alone, the rows of a batch share {', '.join(sorted(sharing))}"
     return "yes, by request key, with any drafter or none" if invariant and plan.drafter else "yes, by request key"

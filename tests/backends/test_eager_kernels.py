@@ -18,8 +18,10 @@ from penstock.backends.runtime.table import TableModel
 from penstock.ir import draft
 from penstock.ir.noise import addresses, exponentials
 from penstock.ir.op import Op, op
-from penstock.ir.ops import forward, logits, random, rows, sequence, tree
+from penstock.ir.ops import candidates, forward, logits, random, rows, sequence, threshold, tree
 from penstock.ir.ops.accept import kseq_plan
+from penstock.ir.ops.ahead import awaited, begun
+from penstock.ir.ops.stacked import STACKED
 from penstock.ir.rows import take
 from penstock.ir.state import EOS, Sequence, View, new_sequence, new_view
 
@@ -37,7 +39,7 @@ def ints(*shape: int, below: int = V) -> Tensor:
 PARENT, TOKEN = torch.tensor([[0, 0, 1, 1, 2], [0, 0, 1, 2, 2]]), torch.tensor([[4, 4, 5, 6, 5], [7, 8, 9, 3, 3]])
 LIVE, KEY, STEPS = torch.tensor([True, True]), torch.tensor([3, 2**61 + 5]), torch.tensor([0, 6])
 CUT = torch.full((2, 3, V), -torch.inf).index_fill(2, torch.tensor([4, 9]), 1.0)
-ONE, TWO = "at one tip", "at two tips"
+IDS = torch.stack([torch.arange(V) * 7 + 2, torch.arange(V) * 5 + 1])
 CASES: list[tuple[Op, tuple[Any, ...], dict[str, Any]]] = [
     (draft.stacked, (ints(2), ints(2)), {}),
     (draft.repeated, (floats(2, 3, V), 2), {}),
@@ -65,6 +67,17 @@ CASES: list[tuple[Op, tuple[Any, ...], dict[str, Any]]] = [
     (logits.top_p, (floats(V).double() * 9, 0.3), {}),
     (logits.top_p, (floats(2, 3, V), torch.tensor([0.2, 1.0])), {}),
     (logits.top_p, (CUT, 0.9), {}),
+    (candidates.candidates, (floats(2, 3, V).round(), 9), {}),
+    (candidates.candidates, (floats(2, 3, V), V + 4), {}),
+    (candidates.candidates, (floats(2, 5000, seed=3), 7), {}),
+    (candidates.shaped_candidates, (floats(2, 5000, seed=3), floats(2, 5000, seed=2) > 5, 1.3, 0.7, 7), {}),
+    (candidates.shaped_candidates, (floats(2, 3, V), None, 1.0, 0.7, V + 2), {}),
+    (candidates.nucleus, (floats(V).round(), 0.7), {}),
+    (candidates.near_the_top, (floats(V).round(), 0.05), {}),
+    (candidates.supported, (CUT[0, 0],), {}),
+    (threshold.min_p, (floats(2, 3, V), 0.1), {}),
+    (threshold.min_p, (floats(V).round(), 0.1), {}),
+    (threshold.min_p, (CUT[0, 0], torch.tensor(0.1)), {}),
     (logits.repetition_penalty, (floats(2, 3, V), floats(2, 3, V, seed=2) > 2, 1.3), {}),
     (logits.repetition_penalty, (floats(V).double(), floats(V, seed=2) > 2, 0.7), {}),
     (logits.top_ids, (floats(2, 3, V), None, 1), {}),
@@ -78,6 +91,8 @@ CASES: list[tuple[Op, tuple[Any, ...], dict[str, Any]]] = [
     (random.race, (floats(2, V).softmax(-1), KEY, "s", "draft", (STEPS, 1, 0)), {"live": LIVE}),
     (random.race, (floats(2, 40_000).double().softmax(-1), KEY, "s", "select", (STEPS,)), {"live": LIVE}),
     (random.race, (CUT[:, 0].softmax(-1), KEY, "s", "draft", (STEPS, 1, 0)), {"live": LIVE}),
+    (random.race_among, (floats(2, V).softmax(-1), IDS, KEY, "s", "draft", (STEPS, 1, 0)), {"live": LIVE}),
+    (random.foresee_among, (floats(2, V).softmax(-1), IDS, KEY, "s", "select", (STEPS + 1,)), {"live": LIVE}),
     (random.foresee, (floats(2, V).softmax(-1), KEY, "s", "select", (STEPS + 1,)), {"live": LIVE}),
 ]
 STATEFUL = {forward.forward, forward.keep, sequence.append, sequence.look}
@@ -117,7 +132,7 @@ def test_a_kernel_gives_what_its_op_means(op, args, kwargs):
 
 
 def test_every_kernel_has_a_case():
-    assert {op for op, _, _ in CASES} | STATEFUL == set(KERNELS)
+    assert {op for op, _, _ in CASES} | STATEFUL | {*STACKED.values(), begun, awaited} == set(KERNELS)
 
 
 # --- noise ---------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from torch import Tensor
 
+from penstock.backends.inductor.artefact import Report
 from penstock.backends.runtime.runner import Decoded, Decoder, Request, forwards, read
 from penstock.decode.asked import Params, check_prompts, count, generate, request_values
 from penstock.decode.binding import Bound, Loaded
@@ -53,6 +54,11 @@ class Runner:
     def decoder(self) -> Decoder:
         """What runs steps on states: for host programs, which fork, take and join rows."""
         return self.bound(None).decoder
+
+    @property
+    def compiled(self) -> Report | None:
+        """What compiling took so far; None where nothing is compiled."""
+        return self.bound(None).compiled
 
     def generate(
         self,
@@ -174,8 +180,9 @@ class Runner:
         return Generation(prompt, stops.before(self.text.decode(tokens)), tokens, decoded.status, stats, logprobs, taps)
 
     def taps(self, state: State, row: int) -> dict[str, list[float]]:
-        """What taps carry for a row."""
-        names = [name for p in self.bound(None).step.plan.stages if p.stage.role == "tap" for name in p.stage.registers(1, 1)]
+        """What taps carry for a row, and what other stages show of theirs."""
+        stages = [p.stage for p in self.bound(None).step.plan.stages]
+        names = [name for each in stages for name in (each.registers(1, 1) if each.role == "tap" else each.shown)]
         return {name: state[f"reg:{name}"].value[row].tolist() for name in names}  # type: ignore[attr-defined]
 
     def ended(self, tokens: list[int]) -> list[int]:

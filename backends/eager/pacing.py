@@ -1,0 +1,36 @@
+"""The pace of drafts on the host, where a step's tokens are numbers already."""
+
+from typing import Any
+
+from torch import Tensor
+
+from penstock.backends.eager.places import Numbers
+from penstock.ir.ops.pacing import Pacing, Taken, before, decided, outcome
+from penstock.ir.state import Sequence, View
+
+
+def started(view: View, seq: Sequence, pace: Pacing, *, live: Numbers) -> tuple[Any, Numbers, Numbers]:
+    lengths = seq.length.tolist()
+    text = [prefix + length for prefix, length in zip(view.prefix_length.tolist(), lengths, strict=True)]
+    return pace.now(), text, [not length for length in lengths]
+
+
+def paced(
+    pace: Any,
+    length: int,
+    began: Any,
+    text: Numbers,
+    new: Numbers,
+    kept: tuple[Tensor, Tensor],
+    draft: Numbers | None,
+    token: Numbers,
+    count: Numbers,
+    *,
+    live: Numbers,
+) -> tuple[Tensor, Tensor, Tensor]:
+    tried = [outcome(draft, row, committed[: count[row]]) for row, committed in enumerate(token)]
+    return decided(pace, Taken(length, began, text, new, live, before(kept[0]), tried), kept)
+
+
+def within(rows: Tensor, length: int) -> Numbers:
+    return [[place < row[0] for place in range(length)] for row in rows.tolist()]
