@@ -28,6 +28,7 @@ from transformers import (
 from penstock.backends.runtime.runner import Request
 from penstock.bench.rounds import Contender, Lap
 from penstock.dsl.stage import Stage
+from penstock.ir.host import Forwarded
 from penstock.library import MinP, ModelVerifier, Repetition, Temperature, TopK, TopP
 
 TEXT, CALLS, WARM = 96, 12, 2
@@ -58,7 +59,7 @@ def cells() -> Iterator[Cell]:
 def contenders(chain: str, vocab: int, batch: int, logits: str, shape: str) -> dict[str, Contender]:
     """Ours by every backend, and transformers'."""
     stages, processors = CHAINS[chain]
-    model = Stub("target", table(vocab, shape).to(KINDS[logits]))
+    model = Promoted("target", table(vocab, shape).to(KINDS[logits]))
     texts = prompts(batch, TEXT, vocab, 0)
     found: dict[str, Contender] = {b: Ours(model, stages, texts, b) for b in LOWERED}
     return found | {"transformers": Theirs(model, processors, texts)}
@@ -67,6 +68,14 @@ def contenders(chain: str, vocab: int, batch: int, logits: str, shape: str) -> d
 def table(vocab: int, shape: str) -> Tensor:
     """``[ROWS, vocab]``: a few likely tokens on a long tail, or a tail alone."""
     return logits(vocab) if shape == PEAKED else torch.randn(ROWS, vocab, generator=torch.Generator().manual_seed(0))
+
+
+class Promoted(Stub):
+    """Logits in float32 at least, as the adapter of transformers' models hands them on; that counts, as it does in `generate`."""
+
+    def forward(self, cache: Any, feed: Any) -> Forwarded:
+        looked_up = super().forward(cache, feed).logits
+        return Forwarded(looked_up.to(torch.promote_types(looked_up.dtype, torch.float32)))
 
 
 class Ours:

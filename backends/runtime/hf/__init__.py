@@ -2,7 +2,7 @@
 
 from penstock.backends.runtime.hf.load import hushed, load, pretrained, text, wrapped
 from penstock.backends.runtime.hf.model import HuggingFaceModel
-from penstock.backends.runtime.hf.packed import packed
+from penstock.backends.runtime.hf.packing import packed
 from penstock.backends.runtime.hf.recurrent import RecurrentModel
 from penstock.backends.runtime.hf.text import HuggingFaceText
 

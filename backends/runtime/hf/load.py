@@ -13,7 +13,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, Genera
 from transformers.utils import logging
 
 from penstock.backends.runtime.hf.model import HuggingFaceModel
-from penstock.backends.runtime.hf.packed import packed
+from penstock.backends.runtime.hf.packing import packed
 from penstock.backends.runtime.hf.recurrent import RecurrentModel
 from penstock.backends.runtime.hf.survey import is_recurrent
 from penstock.backends.runtime.hf.text import HuggingFaceText

@@ -1,7 +1,5 @@
 """Packed weights compute what the layer computes; which of the two is asked depends on the work, never on the result."""
 
-import importlib
-
 import pytest
 import torch
 from tiny_models import tiny_model
@@ -9,9 +7,9 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from penstock.backends.runtime import hf
+from penstock.backends.runtime.hf import packing
 from penstock.library import zoo
 
-packing = importlib.import_module("penstock.backends.runtime.hf.packed")
 OUT, IN = 700, 96
 
 
