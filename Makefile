@@ -6,7 +6,7 @@ PYTHON ?= $(firstword $(foreach found,python3 python3.14 python3.13 python3.12 p
 BIN := .venv/bin
 TESTED := OMP_NUM_THREADS=1 TRITON_INTERPRET=1 $(BIN)/pytest -q
 
-.PHONY: quickstart test test-full lint docs clean
+.PHONY: quickstart test test-full lint docs bench clean
 .DELETE_ON_ERROR:
 
 quickstart: .venv/ready
@@ -25,6 +25,10 @@ lint: .venv/ready-dev
 
 docs: .venv/ready-dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+# Goes on where it was stopped; `.venv/bin/python benchmarks/run.py --quick` takes three minutes.
+bench: .venv/ready
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/run.py
 
 clean:
 	rm -rf site .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

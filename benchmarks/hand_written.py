@@ -74,6 +74,20 @@ class Loop:
         return min(-(-size // BUCKET) * BUCKET, self.room)
 
 
+class Alone(Loop):
+    """No draft: a token a row and step, so that all rows stay equally long."""
+
+    def step(self) -> list[list[int]]:
+        n = self.length
+        places = self.slots[None, n - 1 : n].expand(self.rows, 1)
+        seen = self.causal[None, n - 1 : n, : self.up(n)].expand(self.rows, 1, -1)
+        logits = self.target.forward(self.cache, Feed(self.ids[:, n - 1 : n], places, places, seen)).logits[:, 0]
+        new = self.pick.drawn(self.shaped(logits)) if self.temperature else self.pick.largest(logits)
+        self.ids[:, n] = new
+        self.length += 1
+        return new[:, None].tolist()
+
+
 class Chain(Loop):
     """Speculative sampling with a chain of 4, one row."""
 

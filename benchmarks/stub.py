@@ -23,6 +23,7 @@ class Stub:
     width: int = 8
     layers: int = 2
     capabilities: frozenset[str] = frozenset({"tree"})
+    mask: int | None = None
     spent: int = field(default=0, compare=False)
     """Nanoseconds in forwards so far."""
 
@@ -43,11 +44,16 @@ class Stub:
         return out
 
 
+def logits(vocab: int) -> Tensor:
+    """``[ROWS,vocab]``: a few likely tokens on a long tail, as language has."""
+    draws = torch.Generator().manual_seed(0)
+    table = torch.randn(ROWS, vocab, generator=draws) * 2
+    likely = torch.randint(0, vocab, (ROWS, 8), generator=draws)
+    return table.scatter_add_(1, likely, torch.randn(ROWS, 8, generator=draws).abs() * 3 + 6)
+
+
 def pair(vocab: int, agreement: float = 1.0) -> tuple[Stub, Stub]:
     """A target and a drafter that partly agree: the drafter's logits are the target's and some noise."""
-    draws = torch.Generator().manual_seed(0)
-    target = torch.randn(ROWS, vocab, generator=draws) * 2
-    likely = torch.randint(0, vocab, (ROWS, 8), generator=draws)  # a few likely tokens on a long tail, as language has
-    target.scatter_add_(1, likely, torch.randn(ROWS, 8, generator=draws).abs() * 3 + 6)
+    target, draws = logits(vocab), torch.Generator().manual_seed(1)
     drafter = target + torch.randn(ROWS, vocab, generator=draws) / agreement
     return Stub("target", target), Stub("drafter", drafter)

@@ -1,5 +1,6 @@
 """Writes the pages that are derived from the code: ``python docs/generate.py``. A test holds that they are up to date."""
 
+import importlib.util
 import inspect
 import json
 import re
@@ -167,14 +168,23 @@ def about_rules(each: RulePass) -> str:
     return inspect.getdoc(inspect.getmodule(each.rules[0].equation)) or ""
 
 
+def benchmarks_page() -> str:
+    """What was measured, as `benchmarks/report.py` tells it of the results that are kept."""
+    spec = importlib.util.spec_from_file_location("report", HERE.parent / "benchmarks" / "report.py")
+    assert spec is not None and spec.loader is not None
+    report = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(report)
+    return str(report.page())
+
+
 PAGES = {
     "stages.md": stages_page,
     "examples.md": examples_page,
     "spec.md": spec_page,
     "cli.md": cli_page,
     "optimisations.md": optimisations_page,
+    "benchmarks.md": benchmarks_page,
 }
-
 
 
 def main() -> None:

@@ -37,6 +37,8 @@ class Feed:
     """``[b,n,w]``: states to start from where ``layers`` does not begin at 0."""
     want_hidden: bool = False
     """Return the states after every layer that was run."""
+    read: int | None = None
+    """Only so many of the last columns' logits are read, if not all; a model may leave out those before."""
 
 
 @dataclass(slots=True)
@@ -83,7 +85,7 @@ class Model(Protocol):
     width: int
     layers: int
     capabilities: frozenset[str]
-    """Of: tree, chunk, embeds, layers, hidden, kv_read, window, encoder, bidirectional."""
+    """Of: tree, chunk, embeds, layers, hidden, kv_read, window, encoder, bidirectional, stack."""
     mask: int | None
     """The id that stands, on a canvas, for a token that is wanted; None where the model has none."""
 
@@ -97,6 +99,10 @@ class Model(Protocol):
 
     def forward(self, cache: Cache, feed: Feed) -> Forwarded:
         """Write each column to its slot, then attend as ``visible`` says."""
+        ...
+
+    def forward_stacked(self, caches: Sequence[Any], feeds: Sequence[Feed]) -> list[Forwarded]:
+        """`forward` of each cache with its own feed, in one call (capability ``stack``); feeds are of ids, for all layers."""
         ...
 
     def head(self, states: Tensor) -> Tensor:

@@ -74,8 +74,11 @@ def asking(bound: Bound) -> dict[str, Any]:
     return {"asked": bound.asked} if bound.asked else {}
 
 
-def vectorised(stage: Any, method: str, args: tuple[Any, ...], lead: int, asked: Asked) -> Any:
-    """``method`` mapped over the first ``lead`` dimensions of every tensor among ``args``; ``asked`` has one value a row."""
+def vectorised(stage: Any, method: str, args: tuple[Any, ...], lead: int, asked: Asked, mapped: bool = False) -> Any:
+    """``method`` mapped over the first ``lead`` dimensions of every tensor among ``args``; ``asked`` has one value a row.
+
+    ``mapped``: even a single site is, so that the method never sees a number.
+    """
     if stage.any_lead:
         return getattr(with_values(stage, asked), method)(*args)
     leads = next(x.shape[:lead] for x in pytree.tree_leaves(args) if isinstance(x, Tensor))
@@ -85,7 +88,7 @@ def vectorised(stage: Any, method: str, args: tuple[Any, ...], lead: int, asked:
     def one(values: list[Tensor], args: tuple[Any, ...]) -> Any:
         return getattr(with_values(stage, tuple(zip(names, values, strict=True))), method)(*args)
 
-    if leads.numel() == 1:  # the method as written, a tenth of what mapping it costs
+    if leads.numel() == 1 and not mapped:  # the method as written, a tenth of what mapping it costs
         alone = pytree.tree_map(lambda x: x[0] if isinstance(x, Tensor) else x, (values, flat))
         return pytree.tree_map(lambda x: x.reshape(*leads, *x.shape), one(*alone))
     axes = pytree.tree_map(lambda x: 0 if isinstance(x, Tensor) else None, (values, flat))

@@ -84,10 +84,22 @@ def token_words(size: int) -> NDArray[np.uint32]:
     return words
 
 
+def words_of(ids: NDArray[np.int64]) -> NDArray[np.uint32]:
+    """The entries of `token_words` for these ids, of any shape."""
+    words: NDArray[np.uint32] = (ids + 1).astype(np.uint32)
+    words *= np.uint32(TOKEN)
+    return words
+
+
 def exponentials(words: NDArray[np.uint64], size: int) -> Tensor:
     """float32 ``[b,v]``: one standard exponential per address and token id, exact in its small values, which decide races."""
+    return of_tokens(words, token_words(size))
+
+
+def of_tokens(words: NDArray[np.uint64], tokens: NDArray[np.uint32]) -> Tensor:
+    """float32 ``[b,k]``: the exponentials of each address and its own tokens ``[b,k]``, or the same tokens ``[k]`` for all."""
     low, high = ((words >> np.uint64(shift)).astype(np.uint32)[:, None] for shift in (0, 32))
-    return negated(token_words(size), low, high).neg_()
+    return negated(tokens, low, high).neg_()
 
 
 def negated(tokens: NDArray[np.uint32], low: Any, high: Any) -> Tensor:

@@ -37,6 +37,10 @@ def place(node: fx.Node) -> str:
     return f"  {source.rsplit('/', 1)[-1]}" if source else ""
 
 
+HOW = {"greedy": "by argmax", "fused": "site by site"}
+"""What a region's data may say of how it walks."""
+
+
 def line(node: fx.Node, names: dict[fx.Node, str], indent: str, unfold: bool) -> list[str]:
     """One node, with its region's body where that is not folded."""
     args = ", ".join(
@@ -50,7 +54,7 @@ def line(node: fx.Node, names: dict[fx.Node, str], indent: str, unfold: bool) ->
         return [f"{head}({args}){kind_of(node)}{origin}"]
     region = node.target
     rule = region.data.get("rule")
-    how = ", by argmax" if region.data.get("greedy") else ""
+    how = "".join(f", {said}" for name, said in HOW.items() if region.data.get(name))
     note = f" <{rule.name} for {region.data['law'] or 'no'} draft{how}>" if rule is not None else ""
     times = f" {region.data['times']}" if "times" in region.data else ""
     if rule is not None and not unfold:

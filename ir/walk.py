@@ -62,7 +62,7 @@ def walk(
     if draft is not None:
         given |= {name: getattr(draft, name) for name in ("token", "parent_site", "site", "rank", "valid", "q")}
         given |= {"law": draft.law.which} if isinstance(draft.law, LawByRow) else {}
-    data = dict(rule=rule, law=draft.law if draft else None, stage=stage, source=source)
+    data = dict(rule=rule, law=draft.law if draft else None, stage=stage, source=source, width=draft.width if draft else 0)
     site, _, token, node, count = repeat(
         depth + 1, body, [start[0], live, start[1], start[1], start[0]], label="walk", given=given, **data
     )

@@ -20,7 +20,7 @@ def compiled(**how):
     return penstock.compile(Pipeline(models=MODELS, stages=STAGES), **how)
 
 
-@pytest.mark.parametrize("backend", ["eager", "interpret"])
+@pytest.mark.parametrize("backend", ["eager", "interpret", pytest.param("inductor", marks=pytest.mark.full)])
 def test_logprobs_are_of_the_model_or_of_what_was_selected_from(backend):
     model, runner = TableModel(7, 1), compiled(backend=backend)
     for of in ("raw", "composed"):
@@ -102,7 +102,7 @@ def test_a_dialogue_is_written_as_the_chat_template_says():
 @pytest.mark.parametrize(
     "ask, message",
     [
-        (lambda: compiled(backend="fast"), "there is no backend 'fast'\n  fix: name one of auto, eager, interpret"),
+        (lambda: compiled(backend="fast"), "there is no backend 'fast'\n  fix: name one of auto, eager, inductor, interpret"),
         (lambda: compiled(dtype="int8"), "there is no dtype 'int8'"),
         (lambda: compiled(device="cuda"), "device 'cuda': the eager backend decodes on the CPU"),
         (lambda: compiled().generate([[{"role": "user", "content": "1"}]]), "a table model has no chat template"),

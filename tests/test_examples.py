@@ -8,6 +8,12 @@ import penstock
 
 EXAMPLES = sorted((Path(__file__).resolve().parents[1] / "examples").glob("*.yaml"))
 
+ON_HOST = {
+    "json_schema": {"accept": "constraint.json_schema.0 is asked on the host, site by site"},
+    "sampling": {"accept": "transform.no_repeat_ngram.0 reads the whole text, which grows"},
+}
+"""By example, which region stays on the host, and why."""
+
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda p: p.stem)
 def test_an_example_runs_and_is_proven(path):
@@ -18,3 +24,14 @@ def test_an_example_runs_and_is_proven(path):
     assert all(0 < len(r.tokens) <= pipeline.generate.max_new_tokens for r in results)
     certificate = penstock.certify(pipeline)
     assert certificate.holds, certificate.report()
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda p: p.stem)
+def test_an_example_gives_the_same_tokens_compiled(path):
+    pipeline = penstock.load(path)
+    eager, inductor = (penstock.compile(pipeline, backend=backend) for backend in ("eager", "inductor"))
+    prompts = pipeline.prompts[:3]
+    tokens = [[r.tokens for r in runner.generate(prompts, max_new_tokens=24)] for runner in (eager, inductor)]
+    assert tokens[0] == tokens[1]
+    assert inductor.compiled is not None and inductor.compiled.refused == ON_HOST.get(path.stem, {})

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
+from penstock import testing
+from penstock.backends.inductor import artefact, lower as inductor
 from penstock.dsl.stage import Stage
 from penstock.ir.errors import PenstockError
 from penstock.library import (
@@ -125,3 +127,26 @@ def test_no_optimisation_changes_a_token_of_many_pipelines(stages):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(VERIFY, "1")
         same_with_and_without(stages)
+
+
+def same_in_regions(stages: tuple[Any, ...]) -> None:
+    """The inductor backend, its regions run as they are: captured, in lockstep, on exposed noise."""
+    with pytest.MonkeyPatch.context() as patch:
+        whole = texts(stages)
+        patch.setattr(artefact, "built", lambda function, inputs: function)
+        patch.setattr(inductor, "compiler", lambda: "c++")
+        patch.setattr(testing, "lower", lambda step, without: inductor.lower(step, artefact.Artefacts(), None, without))
+        assert texts(stages) == whole
+
+
+@settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(pipelines)
+def test_no_region_changes_a_token(stages):
+    same_in_regions(stages)
+
+
+@pytest.mark.full
+@settings(max_examples=500, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(pipelines)
+def test_no_region_changes_a_token_of_many_pipelines(stages):
+    same_in_regions(stages)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from penstock.backends.eager.target import Target
 from penstock.backends.eager.walk import Walk
 from penstock.ir.ops.accept import TINY
 
@@ -12,7 +13,7 @@ from penstock.ir.ops.accept import TINY
 class Planned:
     """One site of the path: its target, what its child was drawn from, its weight, and its child's chance."""
 
-    target: Tensor
+    target: Target
     draft: Tensor | None
     weight: float
     chance: float = 0.0
@@ -20,7 +21,7 @@ class Planned:
     def owed(self) -> Tensor:
         """``max(w t - d, 0)``."""
         assert self.draft is not None
-        return (self.weight * self.target - self.draft).clamp_(min=0)
+        return (self.weight * self.target.weights - self.target.of(self.draft)).clamp_(min=0)
 
 
 def block(walk: Walk, b: int, d: int, site: int, kids: list[int]) -> int:
@@ -33,7 +34,7 @@ def block(walk: Walk, b: int, d: int, site: int, kids: list[int]) -> int:
     if here.chance >= 1 or walk.coin(b, d, kids[0], here.chance):
         return int(walk.token[b][kids[0]])
     owed = here.owed()
-    return walk.select(b, d, site, owed if float(owed.sum()) > TINY else here.target)
+    return walk.select(b, d, site, here.target.leaving(owed) if float(owed.sum()) > TINY else here.target)
 
 
 def plan_of(walk: Walk, b: int) -> list[Planned]:
@@ -42,12 +43,12 @@ def plan_of(walk: Walk, b: int) -> list[Planned]:
     path: list[Planned] = []
     while site >= 0:
         kids = below.get(site, [])
-        target, draft = walk.composed(b, site).softmax(-1), walk.q[kids[0]][b] if kids else None
+        target, draft = walk.target(b, site), walk.q[kids[0]][b] if kids else None
         path.append(Planned(target, draft, weight))
         if draft is None:
             break
         x = walk.token[b][kids[0]]
-        likely, drawn = weight * float(target[x]), float(draft[x])
+        likely, drawn = weight * target[x], float(draft[x])
         weight = 1.0 if likely >= drawn else likely / drawn
         site = walk.onward(b, site, len(path), kids, x)
     fill_chances(path, stays=weight)

@@ -44,12 +44,12 @@ def forward(
         feed = feed_of(ids, view.parents, parents, text, lengths, live, whole, view.cache.slots)  # type: ignore[arg-type]
         if embeds is not None and use_embed is not None:
             feed.embeds, feed.use_embed = behind(text, embeds), behind(text, use_embed)
-    feed.layers, feed.want_hidden = layers, want_hidden
+    gap = max(text - 1, 0)
+    feed.layers, feed.want_hidden, feed.read = layers, want_hidden, feed.slots.shape[1] - gap
     out = view.model.forward(view.cache, feed)
     share = 1.0 if layers is None else view.share(layers)
     count_fed(view, () if again else parents, lengths if root else None, live, whole, share)
-    gap = max(text - 1, 0)
-    return view, out.logits[:, gap:] if gap else out.logits, tuple([h[:, gap:] for h in out.hidden]) if out.hidden else ()
+    return view, out.logits[:, -feed.read :] if gap else out.logits, tuple([h[:, gap:] for h in out.hidden]) if out.hidden else ()
 
 
 def behind(text: int, nodes: Tensor) -> Tensor:

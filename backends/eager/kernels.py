@@ -1,31 +1,66 @@
 """Which ops and regions the eager backend replaces on the host; everything else runs its meaning."""
 
+from dataclasses import replace
 from functools import partial
 
-from penstock.backends.eager import bookkeeping, forward, pacing, race, shaping, state
+from penstock.backends.eager import (
+    ahead,
+    bookkeeping,
+    candidates,
+    forward,
+    pacing,
+    race,
+    shaping,
+    stacked,
+    state,
+    thresholds,
+)
 from penstock.backends.eager.generate import Kernels, RegionKernels
 from penstock.backends.eager.places import kernel
 from penstock.backends.eager.rules import RULES
 from penstock.backends.eager.walk import walk
 from penstock.ir import draft
-from penstock.ir.ops import forward as forwards, logits, pacing as paces, random, rows, sequence, tree
+from penstock.ir.ops import (
+    ahead as halves,
+    candidates as few,
+    forward as forwards,
+    logits,
+    pacing as paces,
+    random,
+    rows,
+    sequence,
+    threshold,
+    tree,
+)
+from penstock.ir.ops.stacked import RESULTS, STACKED
 
 KERNELS: Kernels = {
     forwards.forward: (kernel(forward.forward),),
+    **{op: (replace(kernel(stacked.forward_stacked), gives=("tensor",) * RESULTS * n),) for n, op in STACKED.items()},
     forwards.keep: (kernel(state.keep),),
+    halves.begun: (kernel(ahead.begun),),
+    halves.awaited: (kernel(ahead.awaited),),
     sequence.look: (kernel(state.look),),
     sequence.append: (kernel(state.append),),
     sequence.put: (kernel(state.put),),
-    paces.begun: (kernel(pacing.begun),),
+    paces.started: (kernel(pacing.started),),
     paces.paced: (kernel(pacing.paced),),
     paces.within: (kernel(pacing.within),),
     random.race: (kernel(race.race),),
     random.foresee: (kernel(race.race),),
+    random.race_among: (kernel(race.race_among),),
+    random.foresee_among: (kernel(race.race_among),),
     random.largest: (kernel(race.largest),),
     logits.scale: (kernel(shaping.scale),),
     logits.top_k: (kernel(shaping.top_k),),
     logits.top_p: (kernel(shaping.top_p),),
+    threshold.min_p: (kernel(shaping.min_p),),
     logits.repetition_penalty: (kernel(shaping.repetition_penalty),),
+    few.candidates: (kernel(candidates.candidates),),
+    few.shaped_candidates: (kernel(candidates.shaped_candidates),),
+    few.nucleus: (kernel(thresholds.nucleus),),
+    few.near_the_top: (kernel(thresholds.near_the_top),),
+    few.supported: (kernel(thresholds.supported),),
     logits.top_ids: (kernel(race.top_ids),),
     draft.stacked: (kernel(bookkeeping.stacked),),
     draft.repeated: (kernel(bookkeeping.repeated_columns),),

@@ -4,7 +4,7 @@ A walk reads a few sites of a draft. Ops that say so in their types (``*B``: any
 not run on the others, and a stage's plain torch, written for one site, runs as it is written.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,11 +15,14 @@ from penstock.backends.eager.generate import Kernels, compiled
 from penstock.backends.eager.places import array
 from penstock.ir.lift import Asked, atomic, with_values
 from penstock.ir.op import Op
+from penstock.ir.ops.candidates import spread_logits
+from penstock.passes.dead_code import dead_code
+from penstock.passes.optimise.fuse_sampling import narrowed_site
 
 
 @dataclass(frozen=True, eq=False)
 class Sites:
-    """A node's target: the composed logits of whatever site is asked for, made of what is given by row or by row and site."""
+    """A node's target: composed logits of whatever site is asked for, made of what is given by row or by row and site."""
 
     run: Callable[..., tuple[Tensor, ...]] | None
     """None where nothing is left to do."""
@@ -32,26 +35,37 @@ class Sites:
         return Site(self, values)
 
 
+Logits = tuple[Any, Any]
+"""Logits ``[k]`` and the ids of their tokens, ascending; ``[v]`` and None where they are of all tokens."""
+
+
 class Site:
-    """``site(b, s)``: the logits ``[v]`` of a row and a site; ``site.array(b, s)`` the same as numpy has them."""
+    """``site(b, s)``: the logits of a row and a site; ``site.array(b, s)`` the same as numpy has them."""
 
     def __init__(self, made: Sites, values: tuple[Any, ...]) -> None:
         self.made, self.values = made, values
         self.whole = array(values[0]) if made.run is None else None
 
-    def __call__(self, b: int, s: int) -> Tensor:
+    def __call__(self, b: int, s: int) -> Logits:
         if self.made.run is None:
-            return self.values[0][b, s]  # type: ignore[no-any-return]
-        return self.made.run(*[pick(value, b, s) for pick, value in zip(self.made.pick, self.values, strict=True)])[0]
+            return self.values[0][b, s], None
+        found = self.made.run(*[pick(value, b, s) for pick, value in zip(self.made.pick, self.values, strict=True)])
+        return found if len(found) == 2 else (found[0], None)  # type: ignore[return-value]
 
-    def array(self, b: int, s: int) -> Any:
-        return array(self(b, s)) if self.whole is None else self.whole[b, s]
+    def array(self, b: int, s: int) -> Logits:
+        if self.whole is not None:
+            return self.whole[b, s], None
+        logits, ids = self(b, s)
+        return array(logits), None if ids is None else ids.numpy()
 
 
-def by_site(composed: fx.Node, kernels: Kernels) -> fx.Node:
-    """A new node that gives ``composed`` site by site; what only it reads is dead from then on."""
+def by_site(composed: Sequence[fx.Node], kernels: Kernels, fused: bool = False) -> fx.Node:
+    """A new node that gives composed logits, or candidates' logits and ids, site by site; what only it reads is dead afterwards.
+
+    ``fused``: a site may be narrowed to candidates where it comes as all tokens' logits.
+    """
     late = deferred(composed)
-    inputs = list(dict.fromkeys(used for node in late for used in node.all_input_nodes if used not in late)) or [composed]
+    inputs = list(dict.fromkeys(used for node in late for used in node.all_input_nodes if used not in late)) or list(composed)
     inner = fx.Graph()
     picks = {node: pick_of(node.meta["example"]) for node in inputs}
     values = {node: inner.placeholder(node.name) for node in inputs}
@@ -61,18 +75,27 @@ def by_site(composed: fx.Node, kernels: Kernels) -> fx.Node:
             values[node].target = alone
     for node, value in values.items():
         value.meta["example"] = picks.get(node, at_site)(node.meta["example"], 0, 0)
-    inner.output((values[composed],))
+    output = inner.output(tuple(values[node] for node in composed))
+    if fused and len(composed) == 1:
+        narrowed_site(inner, composed[0].meta["example"].shape[-1])
+        output.args = (of_candidates(output.args[0][0]),)
+        dead_code(inner)
     run = compiled(inner, kernels) if late else None
-    return composed.graph.call_function(Sites(run, tuple(picks.values())), tuple(inputs))
+    return composed[0].graph.call_function(Sites(run, tuple(picks.values())), tuple(inputs))
 
 
-def deferred(composed: fx.Node) -> list[fx.Node]:
+def of_candidates(logits: fx.Node) -> tuple[fx.Node, ...]:
+    """What a site gives: its candidates' logits and ids where it has candidates, else those of all tokens."""
+    return (logits,) if logits.target is not spread_logits else logits.args[:2]  # type: ignore[return-value]
+
+
+def deferred(composed: Sequence[fx.Node]) -> list[fx.Node]:
     """The nodes that may wait until a site is read, in order: nobody but each other and the walk reads them."""
-    late = {composed} if sitewise(composed, composed) else set()
-    for node in reversed(list(composed.graph.nodes)):
-        if node not in late and node.users and set(node.users) <= late and sitewise(node, composed):
+    late = {node for node in composed if sitewise(node, composed[0])}
+    for node in reversed(list(composed[0].graph.nodes)):
+        if node not in late and node.users and set(node.users) <= late and sitewise(node, composed[0]):
             late.add(node)
-    return [node for node in composed.graph.nodes if node in late]
+    return [node for node in composed[0].graph.nodes if node in late]
 
 
 def sitewise(node: fx.Node, composed: fx.Node) -> bool:

@@ -8,6 +8,7 @@ from penstock.backends.eager.clock import Tick
 from penstock.backends.eager.generate import Step, compiled
 from penstock.backends.eager.kernels import KERNELS, REGIONS
 from penstock.backends.eager.lazy import by_site
+from penstock.backends.eager.reached import reach
 from penstock.ir.region import Region
 from penstock.passes.buckets import by_bucket
 from penstock.passes.build import StepGraph
@@ -27,20 +28,24 @@ def lowered(step: StepGraph, tick: Tick | None = None, without: Collection[str] 
     """The step of one bucket."""
     graph, _ = optimised(step.graph, without)
     place_regions(graph)
-    dead_code(graph)
     return compiled(graph, KERNELS, tick)
 
 
 def place_regions(graph: fx.Graph) -> None:
     """A region with a kernel of its own becomes that kernel, which reads what it names of the region's named captures."""
-    placed = [node for node in graph.nodes if isinstance(node.target, Region) and node.target.data["label"] in REGIONS]
-    for node in placed:
-        region = node.target
+    regions = {node: node.target for node in graph.nodes if isinstance(node.target, Region)}
+    placed = {node: region for node, region in regions.items() if region.data["label"] in REGIONS}
+    for node, region in placed.items():
         count, names = len(region.carried), region.data["given"]
         given = dict(zip(names, node.args[count : count + len(names)], strict=True))
         node.target = REGIONS[region.data["label"]](region)
-        node.args, node.kwargs = (), {name: value for name, value in given.items() if name in node.target.takes}
+        taken = {name: value for name, value in given.items() if name in node.target.takes}
+        sites = tuple(given[name] for name in ("composed", "values", "ids") if name in given)
+        node.args, node.kwargs = (), taken | {"composed": sites}
     dead_code(graph)  # what only the regions themselves read, so that sites can wait
-    for node in placed:
+    for node, region in placed.items():
         with graph.inserting_before(node):
-            node.update_kwarg("composed", by_site(node.kwargs["composed"], KERNELS))
+            node.update_kwarg("composed", by_site(node.kwargs["composed"], KERNELS, region.data.get("fused", False)))
+    dead_code(graph)  # what was composed site by site
+    for node in placed:
+        reach(node)

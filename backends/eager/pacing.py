@@ -9,7 +9,7 @@ from penstock.ir.ops.pacing import Pacing, Taken, before, decided, outcome
 from penstock.ir.state import Sequence, View
 
 
-def begun(view: View, seq: Sequence, pace: Pacing, *, live: Numbers) -> tuple[Any, Numbers, Numbers]:
+def started(view: View, seq: Sequence, pace: Pacing, *, live: Numbers) -> tuple[Any, Numbers, Numbers]:
     lengths = seq.length.tolist()
     text = [prefix + length for prefix, length in zip(view.prefix_length.tolist(), lengths, strict=True)]
     return pace.now(), text, [not length for length in lengths]

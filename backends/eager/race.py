@@ -11,7 +11,7 @@ from torch import Tensor
 
 from penstock.backends.eager.places import Numbers, array
 from penstock.ir.errors import PenstockError
-from penstock.ir.noise import MASK32, address, negated, token_words
+from penstock.ir.noise import MASK32, address, negated, token_words, words_of
 from penstock.ir.ops.logits import top_ids as top_ids_op
 
 CACHED = 1 << 16
@@ -20,14 +20,33 @@ CACHED = 1 << 16
 
 def race(weights: Tensor, key: Numbers, stage: str, purpose: str, at: Numbers, *, live: Numbers) -> Numbers:
     """A row that is not live draws nothing, and gets token 0."""
+    rows, words = read(key, stage, purpose, at, live)
+    return supported(weights, rows, winners(weights if len(rows) == len(live) else weights[rows], words), stage)
+
+
+def race_among(weights: Tensor, ids: Tensor, key: Numbers, stage: str, purpose: str, at: Numbers, *, live: Numbers) -> Numbers:
+    """`race`, of candidates."""
+    rows, words = read(key, stage, purpose, at, live)
+    low, high = np.array([halved(word) for word in words], np.uint32).reshape(-1, 2, 1).swapaxes(0, 1)
+    noise = negated(words_of(ids.numpy()[rows]), low, high)
+    places = supported(weights, rows, least(noise, weights[rows]).tolist(), stage)
+    return [int(row[place]) if on else 0 for row, place, on in zip(ids.numpy(), places, live, strict=True)]
+
+
+def read(key: Numbers, stage: str, purpose: str, at: Numbers, live: Numbers) -> tuple[list[int], list[int]]:
+    """Rows that draw, and their addresses."""
     rows = [b for b, on in enumerate(live) if on]
-    words = [address(key[b], stage, purpose, [c if isinstance(c, int) else c[b] for c in at]) for b in rows]
-    drawn, held = [0] * len(live), array(weights)
-    for b, token in zip(rows, winners(weights if len(rows) == len(live) else weights[rows], words), strict=True):
-        if not held[b, token] > 0:  # NaN too
+    return rows, [address(key[b], stage, purpose, [c if isinstance(c, int) else c[b] for c in at]) for b in rows]
+
+
+def supported(weights: Tensor, rows: list[int], won: list[int], stage: str) -> list[int]:
+    """By row the place that won, 0 in idle ones. Raises PenstockError where it weighs nothing."""
+    drawn, held = [0] * len(weights), array(weights)
+    for b, place in zip(rows, won, strict=True):
+        if not held[b, place] > 0:  # NaN too
             what = f"stage {stage}: row {b} has nothing to draw from: its logits are no numbers, or all forbidden"
             raise PenstockError(what, fix="check its model's weights and precision, and the transforms that it mirrors")
-        drawn[b] = token
+        drawn[b] = place
     return drawn
 
 
@@ -46,6 +65,12 @@ def winner(weights: Tensor, word: int) -> int:
     """The token of weights ``[v]`` whose exponential at this address, over its weight, is least."""
     low, high = halved(word)
     return int(least(negated(token_words(weights.shape[0]), np.uint32(low), np.uint32(high)), weights))
+
+
+def winner_among(weights: Tensor, ids: Tensor, word: int) -> int:
+    """The place among candidates ``[k]`` whose exponential at this address, over its weight, is least."""
+    low, high = halved(word)
+    return int(least(negated(words_of(ids.numpy()), np.uint32(low), np.uint32(high)), weights))
 
 
 def least(noise: Tensor, weights: Tensor) -> Any:

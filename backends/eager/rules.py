@@ -12,31 +12,31 @@ from penstock.ir.ops.accept import TINY, typical_floor
 
 def greedy(walk: Walk, b: int, d: int, site: int, kids: list[int]) -> int:
     """Target and draft are one-hot: every rule keeps the argmax."""
-    row = walk.composed.array(b, site)
+    row, ids = walk.composed.array(b, site)
     chosen = int(row.argmax())
     if not math.isfinite(row[chosen]):
         raise walk.unsupported(b, site)
-    return chosen
+    return chosen if ids is None else int(ids[chosen])
 
 
 def match(walk: Walk, b: int, d: int, site: int, kids: list[int]) -> int:
     """`Match`: one draw from the target."""
-    return walk.select(b, d, site, walk.composed(b, site).softmax(-1))
+    return walk.select(b, d, site, walk.target(b, site))
 
 
 def kseq(walk: Walk, b: int, d: int, site: int, kids: list[int]) -> int:
     """`KSeq`: coins against the deflated ratio, then what is owed."""
-    target = walk.composed(b, site).softmax(-1)
+    target = walk.target(b, site)
     if kids:
         draft: Tensor = walk.q[kids[0]][b]
-        rho = deflation(target, draft, len(kids)) if len(kids) > 1 else 1.0
-        t, q = target.numpy(), draft.numpy()
+        near = target.of(draft)
+        rho, q = deflation(target.weights, near, len(kids)) if len(kids) > 1 else 1.0, draft.numpy()
         for i in kids:
             x = walk.token[b][i]
-            p = float(t[x])
+            p = target[x]
             if p > 0 and taken(walk, b, d, i, p, rho * float(q[x])):
                 return int(x)
-        target = owed(target, draft, rho, len(kids))
+        target = target.leaving(owed(target.weights, near, rho, len(kids)))
     return walk.select(b, d, site, target)
 
 
@@ -83,16 +83,16 @@ def accepted(mass: float, count: int) -> float:
 
 def recursive(walk: Walk, b: int, d: int, site: int, kids: list[int]) -> int:
     """`Recursive`: owe what the draft took, then shrink the draft, child after child."""
-    target = walk.composed(b, site).softmax(-1)
-    draft: Tensor = walk.q[kids[0]][b].clone() if kids else target
+    target = walk.target(b, site)
+    draft: Tensor = walk.q[kids[0]][b].clone() if kids else target.weights
     for i in kids:
         x = walk.token[b][i]
-        p = float(target[x])
+        p = target[x]
         if p > 0 and taken(walk, b, d, i, p, float(draft[x])):
             return int(x)
-        rest = (target - draft).clamp_(min=0)
+        rest = (target.weights - target.of(draft)).clamp_(min=0)
         total = rest.sum()
-        target = rest / total if float(total) > TINY else target
+        target = target.leaving(rest / total) if float(total) > TINY else target
         draft[x] = 0
         left = draft.sum()
         draft = draft / left if float(left) > 0 else draft
@@ -106,11 +106,11 @@ def by_law(walk: Walk, b: int, d: int, site: int, kids: list[int]) -> int:
 
 def typical(walk: Walk, b: int, d: int, site: int, kids: list[int]) -> int:
     """`Typical`: the first child that is likely enough, else one draw."""
-    target = walk.composed(b, site).softmax(-1)
+    target = walk.target(b, site)
     if kids:
-        floor = float(typical_floor.meaning(target[None], walk.rule.epsilon, walk.rule.delta))
+        floor = float(typical_floor.meaning(target.weights[None], walk.rule.epsilon, walk.rule.delta))
         for x in (walk.token[b][i] for i in kids):
-            if float(target[x]) > floor:
+            if target[x] > floor:
                 return int(x)
     return walk.select(b, d, site, target)
 

@@ -1,14 +1,15 @@
-"""Shaping logits on the host: the meanings' arithmetic with less around it, and numpy's sort, which is vectorised."""
+"""Shaping logits on the host: the meanings' arithmetic with less around it, and truncations without a sort."""
 
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from penstock.backends.eager.places import array
-from penstock.ir.ops import logits as meaning
+from penstock.backends.eager.candidates import candidates
+from penstock.backends.eager.thresholds import FEW, near_the_top, nucleus
+from penstock.ir.ops import logits as meaning, threshold
+from penstock.ir.ops.candidates import spread_logits
 
 
 @lru_cache(maxsize=256)
@@ -24,37 +25,37 @@ def scale(logits: Tensor, temperature: float | Tensor) -> Tensor:
 
 
 def top_k(logits: Tensor, k: int | Tensor) -> Tensor:
-    if isinstance(k, Tensor):
+    if isinstance(k, Tensor) and k.dim():
         return meaning.top_k.meaning(logits, k)  # type: ignore[no-any-return]
-    size = logits.shape[-1]
-    if k >= size:
-        return logits
-    values = array(logits)
-    return floored(logits, values, np.partition(values, size - k)[..., size - k], np.full(values.shape[:-1], k))
+    ids = candidates(logits, int(k))
+    return spread_logits.meaning(logits.gather(-1, ids), ids, logits.shape[-1])  # type: ignore[no-any-return]
 
 
 def top_p(logits: Tensor, p: float | Tensor) -> Tensor:
-    values = array(logits)
-    ordered = torch.from_numpy(np.sort(values)[..., ::-1].copy())
-    count = meaning.within(ordered.softmax(-1), p).sum(-1).clamp_(min=1)
-    return floored(logits, values, array(ordered.gather(-1, count[..., None] - 1))[..., 0], count.numpy())
+    size, shares = logits.shape[-1], p.tolist() if isinstance(p, Tensor) else p
+    if logits.dim() == 1:
+        return only(logits, nucleus(logits, shares))
+    rows = logits.reshape(-1, size)
+    shares = np.repeat(shares, len(rows) // len(shares)) if isinstance(shares, list) else [shares] * len(rows)
+    return torch.stack([only(row, nucleus(row, share)) for row, share in zip(rows, shares, strict=True)]).view(logits.shape)
+
+
+def min_p(logits: Tensor, p: float | Tensor) -> Tensor:
+    if logits.dim() > 1 or len(logits) > FEW:
+        return threshold.min_p.meaning(logits, p)  # type: ignore[no-any-return]
+    return only(logits, near_the_top(logits, p))
+
+
+def only(logits: Tensor, ids: Tensor) -> Tensor:
+    """-inf but at these tokens."""
+    return logits if len(ids) == len(logits) else torch.full_like(logits, -torch.inf).scatter_(0, ids, logits[ids])
 
 
 def repetition_penalty(logits: Tensor, seen: Tensor, alpha: float | Tensor) -> Tensor:
     """Few tokens were seen: the others are only copied."""
-    if isinstance(alpha, Tensor):
+    if isinstance(alpha, Tensor) and alpha.dim() or logits.numel() <= FEW:
         return meaning.repetition_penalty.meaning(logits, seen, alpha)  # type: ignore[no-any-return]
-    values, where = array(logits).copy(), seen.numpy()
-    held = values[where]
-    values[where] = np.where(held > 0, held / alpha, held * alpha)
-    return torch.from_numpy(values).to(logits.dtype)
-
-
-def floored(logits: Tensor, values: Any, floor: Any, count: Any) -> Tensor:
-    """The ``count`` largest of ``values [..., v]``, of which ``floor`` is the least; of those equal to it the lowest ids."""
-    kept = ~(values < floor[..., None])  # what is no number stays, to be seen
-    for place in np.argwhere(kept.sum(-1) > count):
-        row = kept[tuple(place)]
-        tied = np.flatnonzero(values[tuple(place)] == floor[tuple(place)])
-        row[tied[len(tied) - (row.sum() - count[tuple(place)]) :]] = False
-    return logits.masked_fill(torch.from_numpy(~kept), -torch.inf)
+    penalised, places = logits.clone(memory_format=torch.contiguous_format), torch.from_numpy(np.flatnonzero(seen.numpy()))
+    held = meaning.precise(penalised.view(-1)[places])
+    penalised.view(-1)[places] = torch.where(held > 0, held / alpha, held * alpha).to(logits)
+    return penalised

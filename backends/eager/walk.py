@@ -7,11 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from torch import Tensor
-
 from penstock.backends.eager.lazy import Site
 from penstock.backends.eager.places import Columns, Kernel, Numbers, kernel
-from penstock.backends.eager.race import winner
+from penstock.backends.eager.target import Target
 from penstock.ir.errors import PenstockError
 from penstock.ir.noise import address, exponential
 from penstock.ir.region import Region
@@ -82,17 +80,22 @@ class Walk:
         no, yes = exponential(word, 0), exponential(word, 1)
         return p > 0 and (p >= 1 or yes / p < no / (1 - p))
 
-    def select(self, b: int, d: int, site: int, weights: Tensor) -> int:
+    def target(self, b: int, site: int) -> Target:
+        """What the site's token is to be distributed like."""
+        logits, ids = self.composed(b, site)
+        return Target(logits.softmax(-1), ids)
+
+    def select(self, b: int, d: int, site: int, target: Target) -> int:
         """The race for position ``length + d``."""
-        chosen = winner(weights, address(self.key[b], self.stage, "select", (self.length[b] + d,)))
-        if not weights.numpy()[chosen] > 0:
+        chosen = target.winner(address(self.key[b], self.stage, "select", (self.length[b] + d,)))
+        if chosen < 0:
             raise self.unsupported(b, site)
         return chosen
 
     def unsupported(self, row: int, site: int) -> PenstockError:
         """The error of a row that nothing can be drawn for: the user's to know."""
         what, fix = f"row {row} has no support: no token is allowed", "loosen the masks before it"
-        logits = self.composed(row, site)
+        logits, _ = self.composed(row, site)
         if bool(logits.isnan().any() | logits.isposinf().any()):
             what = f"the logits of row {row} are {'NaN' if bool(logits.isnan().any()) else 'infinite'}"
             fix = "check the model's weights and precision, and the transforms after it"

@@ -14,6 +14,7 @@ from penstock.backends.interpret import Interpreter
 from penstock.ir.errors import PenstockError
 from penstock.ir.noise import addresses
 from penstock.ir.op import Op
+from penstock.ir.ops.stacked import STACKED, unstacked
 from penstock.ir.rows import State, leaves, take
 
 MAX_ROWS = 400_000
@@ -41,7 +42,8 @@ class Worlds(Interpreter):
             return self._random(op, node, args, kwargs)
         value = self._world_by_world(op, args, kwargs) if op.couples_rows else op.meaning(*args, **kwargs)
         if op.category == "forward" and self.check is not None:
-            self.check(args, kwargs, value)
+            for each in unstacked(args, kwargs, value) if op in STACKED.values() else [(args, kwargs, value)]:
+                self.check(*each)
         return value
 
     def _world_by_world(self, op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -17,6 +17,8 @@ RECURRENT = frozenset(
     "zamba2".split()
 )
 """Model types that may leave it unsaid that they have such layers."""
+MASK_ALONE = frozenset({"bloom", "falcon", "gpt_neox_japanese", "mpt", "xglm"})
+"""Model types that compute attention themselves, under the mask that they ask for by name."""
 SIZES = {
     "vocab_size": ("vocab_size",),
     "hidden_size": ("hidden_size", "n_embd", "d_model"),
@@ -78,15 +80,21 @@ def is_entangled(config: Config) -> bool:
     return any(config.get(field) for field in ENTANGLING)
 
 
-def abilities(*, recurrent: bool, windowed: bool, entangled: bool) -> frozenset[str]:
-    """What stages may ask of such a model, of what `penstock.ir.host.Model` lists."""
+def attends_alone(config: Config) -> bool:
+    """Whether a model computes attention itself, under the mask that it asks for by name."""
+    return config.get("model_type") in MASK_ALONE and not config.get("alibi", False)
+
+
+def abilities(*, recurrent: bool, windowed: bool, entangled: bool, attends_alone: bool = False) -> frozenset[str]:
+    """What stages and passes may ask of such a model, of what `penstock.ir.host.Model` lists."""
     if recurrent:
         return frozenset({"chunk", "embeds"})
     able = TREES if entangled else TREES | VECTORS
+    able |= frozenset() if attends_alone else {"stack"}
     return able | ({"window"} if windowed else {"bidirectional"})
 
 
 def abilities_in(config: Config) -> frozenset[str]:
     """The same, of what a configuration says."""
     recurrent, windowed, entangled = is_recurrent(config), is_windowed(config), is_entangled(config)
-    return abilities(recurrent=recurrent, windowed=windowed, entangled=entangled)
+    return abilities(recurrent=recurrent, windowed=windowed, entangled=entangled, attends_alone=attends_alone(config))

@@ -4,13 +4,15 @@ Layer l maps what a position holds and what the position before it holds to the 
 one-hot, so soft tokens work. Context reaches a column only through slots that `visible` shows at the right position.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from penstock.backends.runtime.cache import SlotCache
 from penstock.ir.host import Feed, Forwarded
 
-CAPABILITIES = frozenset({"tree", "chunk", "embeds", "layers", "hidden", "kv_read", "bidirectional"})
+CAPABILITIES = frozenset({"tree", "chunk", "embeds", "layers", "hidden", "kv_read", "bidirectional", "stack"})
 
 
 class TableModel:
@@ -45,6 +47,10 @@ class TableModel:
             state = self._layer(layer, cache, feed, soft(state, layer))
             states.append(state)
         return Forwarded(state, tuple(states) if feed.want_hidden else ())
+
+    def forward_stacked(self, caches: Sequence[SlotCache], feeds: Sequence[Feed]) -> list[Forwarded]:
+        """A look-up a column has nothing to share."""
+        return [self.forward(cache, feed) for cache, feed in zip(caches, feeds, strict=True)]
 
     def head(self, states: Tensor) -> Tensor:
         return states

@@ -20,6 +20,15 @@ def kseq_plan(
 
     ``beta(rho) = sum min(d, t/rho)``; rho solves ``1 - (1 - beta)^k = rho beta`` from above, so the residual is never negative.
     """
+    return deflated(t, d, count, HALVINGS if bool((count > 1).any()) else 0)
+
+
+HALVINGS = 60
+"""Of rho's interval: below what float64 can tell apart."""
+
+
+def deflated(t: Tensor, d: Tensor, count: Tensor, halvings: int) -> tuple[Tensor, Tensor]:
+    """`kseq_plan` by so many halvings; where no row has two children, rho is 1 without any."""
     k = count.clamp(min=1).to(t)
     low, high = torch.ones_like(k), k.clone()
 
@@ -29,9 +38,10 @@ def kseq_plan(
     def accepted(beta: Tensor) -> Tensor:  # 1 - (1 - beta)^k, also where beta is too small for that
         return -torch.expm1(k * torch.log1p(-beta))
 
-    for _ in range(60 if bool((k > 1).any()) else 0):
+    for _ in range(halvings):
         middle = (low + high) / 2
-        short = accepted(beta(middle)) > middle * beta(middle)
+        mass = beta(middle)
+        short = accepted(mass) > middle * mass
         low, high = torch.where(short, middle, low), torch.where(short, high, middle)
     mass = beta(high)
     share = accepted(mass) / mass.clamp(min=torch.finfo(t.dtype).tiny)

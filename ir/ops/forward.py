@@ -71,7 +71,9 @@ def feed_up_to(view: View, seq: Sequence, end: Tensor, live: Tensor) -> Tensor:
     """Feed what live rows' text has before index ``end [b]`` and the cache has not; the rows that had any."""
     due = live & (end > view.cached)
     if due.any():
-        view.model.forward(view.cache, text_due(view, replace(seq, length=end - view.prefix_length), due))
+        feed = text_due(view, replace(seq, length=end - view.prefix_length), due)
+        feed.read = 1
+        view.model.forward(view.cache, feed)
         view.cached = torch.where(due, end, view.cached)
     return due
 

@@ -38,15 +38,21 @@ def matched(grammar: Matching, state: Int[Tensor, "*B"], token: Int[Tensor, "*B"
 
 
 @op("host")
-def permitted(
-    grammar: Matching, state: Int[Tensor, "*B"], logits: Float[Tensor, "*B V"], limit: int | Int[Tensor, "B"] | None
-) -> Float[Tensor, "*B V"]:
-    """Logits of what may come next, ``-inf`` elsewhere, columns beyond the grammar's vocabulary too."""
+def allowed(
+    grammar: Matching, state: Int[Tensor, "*B"], limit: int | Int[Tensor, "B"] | None
+) -> Bool[Tensor, "*B G"]:
+    """What may come next, over the grammar's vocabulary."""
     limits = [None] * state.numel() if limit is None else over(limit, state).expand(state.shape).flatten().tolist()
     masks = [grammar.allowed(*pair) for pair in zip(state.flatten().tolist(), limits, strict=True)]
-    mask = torch.stack(masks)[:, : logits.shape[-1]]
-    mask = torch.nn.functional.pad(mask, (0, logits.shape[-1] - mask.shape[-1]))
-    return logits.masked_fill(~mask.view(logits.shape), -torch.inf)
+    return (torch.stack(masks) if len(masks) > 1 else masks[0]).view(*state.shape, -1)
+
+
+@op()
+def only(logits: Float[Tensor, "*B V"], mask: Bool[Tensor, "*B G"]) -> Float[Tensor, "*B V"]:
+    """Logits of what may come next, ``-inf`` elsewhere, columns beyond the grammar's vocabulary too."""
+    size = logits.shape[-1]
+    mask = torch.nn.functional.pad(mask[..., :size], (0, max(size - mask.shape[-1], 0)))
+    return logits.masked_fill(~mask, -torch.inf)
 
 
 @op("host")

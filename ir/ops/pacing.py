@@ -78,7 +78,7 @@ class Pacing(Protocol):
 
 
 @op("host", borrows=2, takes_live=True)
-def begun(view: View, seq: Sequence, pace: Pacing, *, live: Bool[Tensor, "B"]) -> tuple[float, Tensor, Tensor]:
+def started(view: View, seq: Sequence, pace: Pacing, *, live: Bool[Tensor, "B"]) -> tuple[float, Tensor, Tensor]:
     """``(seconds, text [b], new [b])``: when the step began, how long the view's text is, and whether the row's own is empty."""
     return pace.now(), view.length(seq), seq.length == 0
 
@@ -99,7 +99,7 @@ def paced(
 ) -> tuple[Int[Tensor, "B 1"], Float[Tensor, "B R"], Int[Tensor, "B L"]]:
     """``(longest [b,1], rows, counts)``: the next step's bucket, what is kept of rows, and how many steps drafted how far.
 
-    ``began``, ``text`` and ``new`` as `begun` said; ``kept``: rows and counts so far; ``draft``: its tokens and which are real;
+    ``began``, ``text`` and ``new`` as `started` said; ``kept``: rows and counts so far; ``draft``: its tokens and which are real;
     ``token``, ``count``: what was committed.
     """
     on, offered = live.tolist(), draft and (draft[0].tolist(), draft[1].tolist())

@@ -10,7 +10,7 @@ from penstock.dsl.roles import Effect, Role
 from penstock.dsl.stage import Stage
 from penstock.ir.errors import PenstockError
 from penstock.ir.host import Text
-from penstock.ir.ops.matching import forced, matched, permitted
+from penstock.ir.ops.matching import allowed, forced, matched, only
 from penstock.library.constraints.engine.deadline import compiles_within
 from penstock.library.constraints.engine.matcher import Anything
 from penstock.library.constraints.engine.pieces import Tokens
@@ -71,7 +71,7 @@ class Constraint(Stage):
 
     def _over(self, grammar: str, tokens: Tokens) -> Self:
         bound = self.model_copy()
-        bound._states = states_over(grammar, tokens, self.reach())
+        bound._states = states_over(grammar, tokens, self.reach(), self.wrong)
         return bound
 
     def wrong(self, error: PenstockError) -> PenstockError:
@@ -102,7 +102,7 @@ class Constraint(Stage):
         return matched(self._states, state, token)
 
     def read(self, state: Tensor, logits: Tensor) -> Any:
-        return permitted(self._states, state, logits, self.limit)
+        return only(logits, allowed(self._states, state, self.limit))
 
     def forced(self, state: Tensor, length: int) -> Any:
         """``(token, valid)``, each ``[b,length]``: what any text must go on with."""

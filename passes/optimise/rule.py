@@ -46,6 +46,10 @@ class Rule:
     """How variables are made for that test, of a torch.Generator, where their annotations do not say enough."""
     alone: bool = False
     """Whether it pays only where nobody else reads what would be inside."""
+    follows: bool = False
+    """Whether it only goes on with what another rule began: then nobody needs to be told where it does not stand."""
+    rounds: bool = False
+    """Whether the sides add up in another order, and are equal up to rounding."""
 
     @property
     def name(self) -> str:
@@ -136,9 +140,9 @@ class RulePass:
                     continue
                 match = each.pattern.try_at(node)
                 why = match if isinstance(match, str) else each.reason(match)
-                if why:
+                if why and not (each.follows and isinstance(match, str)):
                     note(found, Finding(each.name, node, False, why))
-                elif isinstance(match, Match):
+                elif not why and isinstance(match, Match):
                     each.put(match, vocab)
                     return Finding(each.name, node, True)
         return None

@@ -10,7 +10,7 @@ from torch.fx.proxy import Proxy
 from penstock.ir import tracing
 from penstock.ir.op import Op
 from penstock.ir.trace import Tracer
-from penstock.passes.optimise.match import Literal
+from penstock.passes.optimise.match import Literal, literal
 
 Equation = tuple[Any, Any]
 """``(what to look for, what to put)``: one expression of ops, and another or a variable."""
@@ -28,13 +28,15 @@ class Written:
 
     def sides(self, equation: Callable[..., Equation], given: Mapping[str, Any]) -> Equation:
         """Both sides; constants among what is given are themselves, all else are variables."""
-        arguments = {name: value if isinstance(value, LITERALS) else self.variable(name) for name, value in given.items()}
+        arguments = {name: value if isinstance(value, LITERALS) else self.variable(name, value) for name, value in given.items()}
         with tracing.recording(self):
             return equation(**arguments)
 
-    def variable(self, name: str) -> fx.Node:
+    def variable(self, name: str, value: Any) -> fx.Node:
         node = self.graph.placeholder(name)
         self.names[node] = name
+        if isinstance(value, fx.Node):
+            node.meta["example"] = value.meta["example"]
         return node
 
     def record(self, op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -43,6 +45,12 @@ class Written:
         if get_origin(result) is not tuple:
             return node
         return tuple(self.graph.call_function(operator.getitem, (node, i)) for i in range(len(get_args(result))))
+
+
+def vocabulary(x: Any) -> int:
+    """How many tokens logits ``x`` are of, for a right side to name; where there is no example, a literal V."""
+    example = x.meta.get("example") if isinstance(x, fx.Node) else x
+    return literal("V", int, 0) if example is None else int(example.shape[-1])
 
 
 def in_graph(value: Any, tracer: Tracer) -> Any:

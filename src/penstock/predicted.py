@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from torch import fx
 
 from penstock import resolve
 from penstock.backends.runtime import configuration as configured
+from penstock.backends.runtime.memory import free_memory
 from penstock.dsl.models import HubModel, ModelReference, TableModel
 from penstock.dsl.pipeline import Pipeline
 from penstock.ir.errors import PenstockError
@@ -146,14 +146,3 @@ def check_memory(models: Mapping[str, ModelReference], dtype: str) -> None:
             f"and {size(free)} are free",
             fix="take a smaller model" + ("" if NUMBER[dtype] <= 2 else ", or dtype bfloat16"),
         )
-
-
-def free_memory() -> int | None:
-    """Bytes of memory that are free, if the system says so."""
-    try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError):
-        return None

@@ -15,7 +15,7 @@ from penstock.library import zoo
 
 UNKNOWN, MANY = 0, 128
 """Width and layers of a model of which nothing is known: no vector and no early exit is refused before it is."""
-CAUSAL = frozenset({"tree", "chunk", "embeds", "layers", "hidden", "kv_read"})
+CAUSAL = frozenset({"tree", "chunk", "embeds", "layers", "hidden", "kv_read", "stack"})
 
 
 def facts(reference: ModelReference) -> StandIn | None:

@@ -10,7 +10,8 @@ from transformers import AttentionInterface, PreTrainedTokenizerFast
 from transformers.models.llama.modeling_llama import eager_attention_forward
 
 from penstock import PenstockError
-from penstock.backends.runtime.hf import attention, load, takeover, text, wrapped
+from penstock.backends.runtime import configuration
+from penstock.backends.runtime.hf import attention, load, text, wrapped
 from penstock.dsl.models import FolderModel
 from penstock.dsl.pipeline import Pipeline
 from penstock.face import check, compile
@@ -122,7 +123,7 @@ def test_a_model_that_is_driven_in_the_wrong_way_is_found_out(title, monkeypatch
     """As if its type were believed to attend by positions, or its biases went by slot."""
     architecture = next(a for a in ARCHITECTURES if a.title == title)
     monkeypatch.setattr(attention, "corrections", lambda call, dtype: torch.zeros((), dtype=dtype))
-    monkeypatch.setattr(takeover, "MASK_ALONE", {"gpt_neo", "bloom"})
+    monkeypatch.setattr(configuration, "MASK_ALONE", {"gpt_neo", "bloom"})
     with pytest.raises(PenstockError, match="goes on otherwise than it reads a text"):
         wrapped(architecture.model(), title)
 

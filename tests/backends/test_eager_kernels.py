@@ -18,8 +18,10 @@ from penstock.backends.runtime.table import TableModel
 from penstock.ir import draft
 from penstock.ir.noise import addresses, exponentials
 from penstock.ir.op import Op, op
-from penstock.ir.ops import forward, logits, pacing, random, rows, sequence, tree
+from penstock.ir.ops import candidates, forward, logits, pacing, random, rows, sequence, threshold, tree
 from penstock.ir.ops.accept import kseq_plan
+from penstock.ir.ops.ahead import awaited, begun
+from penstock.ir.ops.stacked import STACKED
 from penstock.ir.rows import take
 from penstock.ir.state import EOS, Register, Sequence, View, new_sequence, new_view
 from penstock.library.pacing.rota import Rota
@@ -40,7 +42,7 @@ LIVE, KEY, STEPS = torch.tensor([True, True]), torch.tensor([3, 2**61 + 5]), tor
 CUT = torch.full((2, 3, V), -torch.inf).index_fill(2, torch.tensor([4, 9]), 1.0)
 KEPT = torch.tensor([[2.0, *range(10)], [1.0, *range(10)]], dtype=torch.float64), torch.tensor([[1, 0, 2], [0, 3, 0]])
 PACED = Rota((2, 0, 1)), 2, 0.0, STEPS, STEPS == 0
-ONE, TWO = "at one tip", "at two tips"
+IDS = torch.stack([torch.arange(V) * 7 + 2, torch.arange(V) * 5 + 1])
 CASES: list[tuple[Op, tuple[Any, ...], dict[str, Any]]] = [
     (draft.stacked, (ints(2), ints(2)), {}),
     (draft.repeated, (floats(2, 3, V), 2), {}),
@@ -68,6 +70,17 @@ CASES: list[tuple[Op, tuple[Any, ...], dict[str, Any]]] = [
     (logits.top_p, (floats(V).double() * 9, 0.3), {}),
     (logits.top_p, (floats(2, 3, V), torch.tensor([0.2, 1.0])), {}),
     (logits.top_p, (CUT, 0.9), {}),
+    (candidates.candidates, (floats(2, 3, V).round(), 9), {}),
+    (candidates.candidates, (floats(2, 3, V), V + 4), {}),
+    (candidates.candidates, (floats(2, 5000, seed=3), 7), {}),
+    (candidates.shaped_candidates, (floats(2, 5000, seed=3), floats(2, 5000, seed=2) > 5, 1.3, 0.7, 7), {}),
+    (candidates.shaped_candidates, (floats(2, 3, V), None, 1.0, 0.7, V + 2), {}),
+    (candidates.nucleus, (floats(V).round(), 0.7), {}),
+    (candidates.near_the_top, (floats(V).round(), 0.05), {}),
+    (candidates.supported, (CUT[0, 0],), {}),
+    (threshold.min_p, (floats(2, 3, V), 0.1), {}),
+    (threshold.min_p, (floats(V).round(), 0.1), {}),
+    (threshold.min_p, (CUT[0, 0], torch.tensor(0.1)), {}),
     (logits.repetition_penalty, (floats(2, 3, V), floats(2, 3, V, seed=2) > 2, 1.3), {}),
     (logits.repetition_penalty, (floats(V).double(), floats(V, seed=2) > 2, 0.7), {}),
     (logits.top_ids, (floats(2, 3, V), None, 1), {}),
@@ -84,9 +97,11 @@ CASES: list[tuple[Op, tuple[Any, ...], dict[str, Any]]] = [
     (pacing.within, (torch.tensor([[2.0, 9.0], [0.0, 1.0]]), 3), {}),
     (pacing.paced, (*PACED, KEPT, (TOKEN[:, :2], LIVE[:, None] & LIVE), TOKEN, STEPS), {"live": LIVE}),
     (pacing.paced, (*PACED, KEPT, None, TOKEN[:, :1], STEPS * 0 + 1), {"live": ~LIVE}),
+    (random.race_among, (floats(2, V).softmax(-1), IDS, KEY, "s", "draft", (STEPS, 1, 0)), {"live": LIVE}),
+    (random.foresee_among, (floats(2, V).softmax(-1), IDS, KEY, "s", "select", (STEPS + 1,)), {"live": LIVE}),
     (random.foresee, (floats(2, V).softmax(-1), KEY, "s", "select", (STEPS + 1,)), {"live": LIVE}),
 ]
-STATEFUL = {forward.forward, forward.keep, sequence.append, sequence.look, sequence.put, pacing.begun}
+STATEFUL = {forward.forward, forward.keep, sequence.append, sequence.look, sequence.put, pacing.started}
 
 
 def as_wanted(kernel: Kernel, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -123,7 +138,7 @@ def test_a_kernel_gives_what_its_op_means(op, args, kwargs):
 
 
 def test_every_kernel_has_a_case():
-    assert {op for op, _, _ in CASES} | STATEFUL == set(KERNELS)
+    assert {op for op, _, _ in CASES} | STATEFUL | {*STACKED.values(), begun, awaited} == set(KERNELS)
 
 
 # --- noise ---------------------------------------------------------------------------------------------------------
@@ -194,7 +209,7 @@ def run(ops: Any, live: list[bool]) -> tuple[Any, ...]:
         new = torch.tensor([[2, 3, 4], [0, 1, 0], [2, 0, 0]])
         (view,) = ops[forward.keep](view, seq, node, count, live=on)
         (seq,) = ops[sequence.append](seq, new, count, (3,), live=on)
-        _, text, empty = ops[pacing.begun](view, seq, Rota((1,)), live=on)
+        _, text, empty = ops[pacing.started](view, seq, Rota((1,)), live=on)
         (register,) = ops[sequence.put](Register(torch.zeros(3, 2)), floats(3, 2), live=on)
         logits += [first[on], second[on], text, empty, register.value]
     view, last, _ = ops[forward.forward](view, seq, torch.tensor([[1], [2], [3]]), (-1,), root=True, live=on)

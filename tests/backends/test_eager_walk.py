@@ -9,10 +9,13 @@ import torch
 from torch import Tensor
 
 from penstock.backends.eager.lower import lowered
+from penstock.backends.eager.race import winner_among
+from penstock.backends.eager.target import Target
 from penstock.backends.interpret import Interpreter
 from penstock.ir import tracing
 from penstock.ir.errors import PenstockError
-from penstock.ir.ops.logits import scale
+from penstock.ir.ops.logits import scale, top_k, top_p
+from penstock.ir.ops.threshold import min_p
 from penstock.ir.ops.tree import sites
 from penstock.ir.ports import Draft
 from penstock.ir.rules import RULES, Typical
@@ -71,12 +74,21 @@ def situation(seed: int, rows: int, rule: str) -> dict[str, Tensor]:
     )  # fmt: skip
 
 
-def traced_walk(rule: str, example: dict[str, Tensor], cold: bool) -> StepGraph:
+SHAPES = {
+    "whole": lambda x: x,
+    "top-k": lambda x: top_k(x, 3),
+    "top-p": lambda x: top_p(x, 0.8),
+    "min-p": lambda x: min_p(x, 0.2),
+}
+"""How sites are narrowed before the walk."""
+
+
+def traced_walk(rule: str, example: dict[str, Tensor], cold: bool, shape: str = "whole") -> StepGraph:
     """A graph of one walk over the example's values, which are its placeholders."""
     tracer = Tracer({}, V)
     values = {name: tracer.placeholder(name, value) for name, value in example.items()}
     with tracing.recording(tracer):  # type: ignore[arg-type]
-        draft, composed = None, scale(values.pop("composed"), 0 if cold else 1.0)
+        draft, composed = None, SHAPES[shape](scale(values.pop("composed"), 0 if cold else 1.0))
         if "token" in values:
             nodes = {name: values.pop(name) for name in NODEWISE}
             draft = Draft(**nodes, parents=(), law="iid", nodes=example["token"].shape[1], depth=DEPTH, width=WIDTH)
@@ -85,10 +97,12 @@ def traced_walk(rule: str, example: dict[str, Tensor], cold: bool) -> StepGraph:
     return StepGraph(tracer.graph, (), Plan(()), NODES, ())
 
 
-def both(rule: str, given: dict[str, Tensor], *, cold: bool = False, **planted: Tensor) -> tuple[Any, Any]:
+def both(
+    rule: str, given: dict[str, Tensor], *, cold: bool = False, shape: str = "whole", **planted: Tensor
+) -> tuple[Any, Any]:
     """What the region and what the host's walk commit on live rows; ``planted``: what the host is told instead."""
     rows = torch.arange(EXAMPLE_ROWS) % len(given["key"])
-    step = traced_walk(rule, {name: value[rows] for name, value in given.items()}, cold)
+    step = traced_walk(rule, {name: value[rows] for name, value in given.items()}, cold, shape)
     expected, found = Interpreter().run(step.graph, tuple(given.values())), lowered(step)(*(given | planted).values())
     return tuple([torch.as_tensor(x)[given["live"]].tolist() for x in out] for out in (expected, found))
 
@@ -100,6 +114,33 @@ def test_the_host_walks_as_the_region(rule, seed, cold):
     expected, found = both(rule, given, cold=cold)
     assert found == expected
     assert {1, 2, 3} <= set(expected[2])  # paths of several lengths
+
+
+@pytest.mark.parametrize("shape", ["top-k", "top-p", "min-p"])
+@pytest.mark.parametrize("rule, seed", list(product(WALKED, range(3))))
+def test_the_host_walks_over_candidates_as_the_region_over_rows(rule, seed, shape):
+    given = situation(seed, 70, rule)
+    expected, found = both(rule, given, shape=shape)
+    assert found == expected
+    assert {1, 2} <= set(expected[2])
+
+
+@pytest.mark.parametrize("rule", ["match", "kseq"])
+def test_a_walk_whose_candidates_are_shifted_is_seen(rule, monkeypatch):
+    """Planted: places among candidates are taken for tokens."""
+    monkeypatch.setattr(Target, "winner", lambda target, word: winner_among(target.weights, target.ids, word))
+    expected, found = both(rule, situation(0, 70, rule), shape="top-k")
+    assert found != expected
+
+
+@pytest.mark.parametrize("shape", ["top-k", "top-p"])
+@pytest.mark.parametrize("value, message", [(-torch.inf, "has no support"), (torch.nan, "are NaN")])
+def test_a_row_of_candidates_that_nothing_can_be_drawn_for_is_named(value, message, shape):
+    given = situation(3, 4, "kseq")
+    given["composed"][2, 0] = value
+    given["live"][:], given["valid"][:] = True, False
+    with pytest.raises(PenstockError, match=f"row 2 {message}"):
+        both("kseq", given, shape=shape)
 
 
 @pytest.mark.parametrize("rule", WALKED)

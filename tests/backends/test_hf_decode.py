@@ -103,6 +103,18 @@ def test_tiny_models_decode_as_generate_does(kind: str) -> None:
     assert calls < NEW, "drafts were accepted, so slots were moved"
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_logits_that_nobody_reads_are_left_out(kind: str) -> None:
+    model, slots = HuggingFaceModel(tiny_model(kind), kind), 20
+    answers = []
+    for read in (None, 2):
+        feed = chain([[1, 2, 3, 4, 5], [6, 7, 8, 9]], [0, 0], slots)
+        feed.read = read
+        answers.append(model.forward(model.new_cache(2, slots), feed).logits)
+    assert answers[0].shape[1] == 5 and answers[1].shape[1] == 2
+    torch.testing.assert_close(answers[1], answers[0][:, -2:])
+
+
 def test_a_wrapped_model_still_generates_alone() -> None:
     twin = tiny_model("gemma2", seed=1)
     model = HuggingFaceModel(copy.deepcopy(twin), "gemma2")

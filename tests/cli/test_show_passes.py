@@ -55,7 +55,7 @@ def test_it_tells_why_a_rule_did_not_fire(spec):
 
 def test_what_is_switched_off_is_said_and_changes_no_token(spec):
     _, text = shown(spec, "--passes", "--without", "argmax_invariance")
-    assert "argmax_invariance: switched off" in text and "race(" in text.split("step as optimised")[1]
+    assert "argmax_invariance: switched off" in text and "race" in text.split("step as optimised")[1]
     asked = [penstock.compile(penstock.load(spec), without=without) for without in ((), ("argmax_invariance", "simplify"))]
     assert len({tuple(each.generate(["Mia has 3"])[0].tokens) for each in asked}) == 1
 

@@ -13,6 +13,7 @@ from penstock.ir.errors import PenstockError
 from penstock.library import JsonSchema, ModelVerifier, Temperature
 from penstock.library.constraints.engine import closing
 from penstock.library.constraints.engine.additions import Additions
+from penstock.library.constraints.engine.pieces import Bytes
 from penstock.library.constraints.engine.states import states_over
 from penstock.library.constraints.schema.reach import Reach, Unbounded, reach
 
@@ -177,3 +178,42 @@ def test_a_schema_without_bound_says_that_rows_may_be_cut_and_cuts_them():
     assert "rows may be cut short by max_new_tokens (status length): the schema at / may go on" in penstock.explain(pipeline)
     (result,) = penstock.run(pipeline, ["Say it."], max_new_tokens=8)
     assert result.status == "length" and len(result.tokens) == 8
+
+
+LIST = {"type": "object", "properties": {"items": {"type": "array", "items": {"type": "string"}}}, "required": ["items"]}
+
+
+@pytest.mark.parametrize(
+    ("text", "given", "completion", "rest"),
+    [
+        (b'{"items": ["ab', 1, b'"]}', b'"]}'),  # all of it still fits
+        (b'{"items": ["ab"', 2, b'"]}', b"]}"),  # the token said some of it
+        (b'{"items": ["a"]', 2, b'"]}', b"}"),
+        (b'{"items": ["j', 2, b"]}", b'"]}'),  # it opened a string
+        (b'{"items": [', 2, b"}", b"]}"),
+        (b'{"items": ["a"]', 1, b'"]}', b"}"),  # one more byte may be left out than the token has
+        (b'{"items": ["\xcb', 1, b'"]}', None),  # half a character
+        (b'{"items": ["a"', 0, b'"", "x"]}', None),  # more would have to be left out
+    ],
+)
+def test_what_is_left_of_a_completion_ends_the_text(text, given, completion, rest):
+    matcher = states_over(JsonSchema(schema_=LIST | {"additionalProperties": False}).said(), Bytes(), None).start.copy()
+    assert all(matcher.advance(byte) for byte in text)
+    assert closing.rest_of(completion, given, matcher) == rest
+
+
+def test_few_completions_are_searched_for(monkeypatch):
+    """Of the tokens that are tried near the limit all leave something of the completion, but for parts of a character."""
+    found: list[bytes] = []
+    search = closing.shortest
+    monkeypatch.setattr(closing, "shortest", lambda *given: found.append(search(*given)) or found[-1])
+    stage = JsonSchema(schema_=LIST | {"additionalProperties": False})
+    states = states_over(stage.said(), Some(), Reach(extent=10**6, leap=10**6, choice=0, number=0))
+    state = 0
+    for byte in b'{"items": ["a':
+        state = states.after(state, byte)
+    mask = states.allowed(state, states.texts.length[state] + 4)
+    assert mask[b'"'[0]] and not mask[b"a"[0]]
+    first, *others = found
+    assert first == b'{"items": []}' and {each.lstrip(bytes(range(0x80, 0xC0))) for each in others} == {b'"]}'}
+    assert min(each[0] for each in others) >= 0x80

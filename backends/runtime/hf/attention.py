@@ -24,6 +24,20 @@ Rule = Callable[..., Any]
 """``(batch, head, query position, key position) -> may attend``, over tensors that broadcast."""
 
 
+class KeysAltered(Exception):
+    """A model attends to other keys or values than its cache gave it, so parts of a call cannot be told apart."""
+
+
+@dataclass(slots=True)
+class Part:
+    """Some rows of a call, and what they attend to in one layer."""
+
+    rows: slice
+    keys: Tensor
+    """``[rows, heads, extent, d]``: of as many slots as the part has."""
+    values: Tensor
+
+
 @dataclass(slots=True)
 class Call:
     """What the functions below need of the forward call in progress."""
@@ -46,6 +60,8 @@ class Call:
     """These masks."""
     attending: list[nn.Module] | None = None
     """Where modules that attend by our function are noted, if anybody wants to know."""
+    stacked: dict[int, tuple[Tensor, Tensor, list[Part]]] | None = None
+    """Of a call of several parts: what they attend to, by the identity of the keys that stand for it, which come first."""
 
 
 CURRENT: ContextVar[Call | None] = ContextVar("penstock_call", default=None)
@@ -97,14 +113,44 @@ def attend(
     for unknown in ("indices", "position_bias"):
         if kwargs.get(unknown) is not None:
             raise PenstockError(f"attention with `{unknown}` is not supported", where=type(module).__name__)
-    softcap, sinks = kwargs.get("softcap"), kwargs.get("s_aux")
+    options = scaling, kwargs.get("softcap"), kwargs.get("s_aux")
+    if call is None or call.stacked is None:
+        return _attended(query, key, value, attention_mask, *options).transpose(1, 2), None
+    out = [
+        _attended(query[part.rows], part.keys, part.values, _of_part(attention_mask, part), *options).transpose(1, 2)
+        for part in _parts(call.stacked, key, value)
+    ]
+    return torch.cat(out), None
+
+
+def _parts(stacked: dict[int, tuple[Tensor, Tensor, list[Part]]], key: Tensor, value: Tensor) -> list[Part]:
+    """What the keys and values stand for. Raises KeysAltered where they are not those that the cache gave."""
+    _, given, parts = stacked.get(id(key), (None, None, []))
+    if given is not value:
+        raise KeysAltered
+    return parts
+
+
+def _of_part(mask: Tensor | None, part: Part) -> Tensor | None:
+    """A part's own rows and slots of a mask ``[rows,1,n,e]``."""
+    return None if mask is None else mask[part.rows, ..., : part.keys.shape[2]]
+
+
+def _attended(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None,
+    scaling: float | None,
+    softcap: float | None,
+    sinks: Tensor | None,
+) -> Tensor:
+    """``[b,h,n,d]``."""
     if softcap is None and sinks is None:
         grouped = query.shape[1] != key.shape[1]
-        out = scaled_dot_product_attention(query, key, value, attn_mask=attention_mask, scale=scaling, enable_gqa=grouped)
-    else:
-        query = query * (query.shape[-1] ** -0.5 if scaling is None else scaling)
-        out = _attend_in_the_open(query, key, value, attention_mask, softcap, sinks)
-    return out.transpose(1, 2), None
+        return scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scaling, enable_gqa=grouped)
+    query = query * (query.shape[-1] ** -0.5 if scaling is None else scaling)
+    return _attend_in_the_open(query, key, value, mask, softcap, sinks)
 
 
 def _attend_in_the_open(

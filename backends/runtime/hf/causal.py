@@ -29,7 +29,7 @@ class CausalModel:
         asked = inspect.signature(model.forward).parameters
         # transformers renamed the argument in 5.24 and warns about the old name.
         self._cache_argument = "cache" if "cache" in asked else "past_key_values"
-        self._positioned = "position_ids" in asked
+        self._positioned, self._trims = "position_ids" in asked, "logits_to_keep" in asked
         self.kept = survey(model, name, self._run)
         self.layers = self.kept.layers
         self.width: int = model.get_input_embeddings().weight.shape[-1]

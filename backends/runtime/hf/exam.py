@@ -35,6 +35,20 @@ def examine(model: Any, lines: Lines) -> None:
             raise unfit(model.model, model.name, "goes on otherwise than it reads a text")
 
 
+def stacks(model: Any) -> bool:
+    """Whether two texts of unequal length are read in one call as in calls of their own."""
+    texts = [(7 * i + 1) % model.vocab for i in range(3)], [2 % model.vocab]
+    feeds = [line_of(model, text, len(text)) for text in texts]
+    caches = [[model.new_cache(1, len(text)) for text in texts] for _ in range(2)]
+    apart = [model.forward(*each).logits for each in zip(caches[0], feeds, strict=True)]
+    try:
+        together = [out.logits for out in model.forward_stacked(caches[1], feeds)]
+    except Exception:  # whatever a model trips over whose attention wants more than queries, or keys as it made them
+        return False
+    pairs = zip(apart, together, strict=True)
+    return model.model.dtype != torch.float32 or all(bool((a - t).abs().max() <= SAME * a.abs().max()) for a, t in pairs)
+
+
 @torch.no_grad()
 def by_itself(model: Any, tokens: list[int]) -> Tensor:
     """Logits ``[v]`` after a text, as the model is called by anybody: no cache, no slots, no positions."""

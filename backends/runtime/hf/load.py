@@ -1,7 +1,8 @@
 """From a reference (``hf:org/name[@revision]`` or a local folder) to a model and a tokenizer; remote code never runs."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, Genera
 from transformers.utils import logging
 
 from penstock.backends.runtime.hf.model import HuggingFaceModel
+from penstock.backends.runtime.hf.packed import packed
 from penstock.backends.runtime.hf.recurrent import RecurrentModel
 from penstock.backends.runtime.hf.survey import is_recurrent
 from penstock.backends.runtime.hf.text import HuggingFaceText
@@ -38,12 +40,17 @@ def load(
 
     ``mask``: the tokenizer's mask token, which a canvas is made of.
     """
+    return wrapped(packed(pretrained(reference, dtype).to(device)), reference, vocab, mask)
+
+
+def pretrained(reference: str, dtype: torch.dtype = torch.float32) -> Any:
+    """The model of transformers that a reference names, as it comes. Raises PenstockError for weights that do not fit it."""
     if not (Path(folder(reference)) / "config.json").is_file():
         raise PenstockError("there is no config.json", where=reference, fix=FIX)
     options = dict(dtype=dtype, use_safetensors=True, ignore_mismatched_sizes=True, output_loading_info=True)
     model, found = _pretrained(AutoModelForCausalLM, reference, trust_remote_code=False, **options)
     fitting(model, reference, found, FIX)
-    return wrapped(model.to(device), reference, vocab, mask)
+    return model
 
 
 def wrapped(model: Any, name: str, vocab: int | None = None, mask: int | None = None) -> HuggingFaceModel | RecurrentModel:
@@ -83,10 +90,17 @@ def _eos(reference: str) -> frozenset[int]:
 
 def _pretrained(source: Any, reference: str, **options: Any) -> Any:
     logging.disable_progress_bar()  # a bar of transformers' own would stand in the middle of ours
-    loud = logging.get_verbosity()
-    logging.set_verbosity_error()  # and so would its report on weights, of which ours says what matters
-    try:
+    with hushed():  # and so would its report on weights, of which ours says what matters
         return _guarded(reference, source.from_pretrained, folder(reference), **options)
+
+
+@contextmanager
+def hushed() -> Iterator[None]:
+    """Transformers says errors alone."""
+    loud = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
     finally:
         logging.set_verbosity(loud)
 

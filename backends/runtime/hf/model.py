@@ -1,5 +1,6 @@
 """A model that attends in every layer, driven by slots, positions and a visibility mask."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,10 +11,12 @@ from penstock.backends.runtime.cache import SlotCache
 from penstock.backends.runtime.configuration import abilities
 from penstock.backends.runtime.hf.attention import Call
 from penstock.backends.runtime.hf.causal import CausalModel
-from penstock.backends.runtime.hf.exam import TREE, examine
+from penstock.backends.runtime.hf.exam import TREE, examine, stacks
 from penstock.backends.runtime.hf.layers import head_alone, layers_path, slice_layers
 from penstock.backends.runtime.hf.slots import ShapeProbe, SlotWriter
+from penstock.backends.runtime.hf.stacked import Caches, StackedWriter, joined, positions_of, widened
 from penstock.backends.runtime.hf.survey import is_recurrent, unfit
+from penstock.backends.runtime.hf.takeover import own_attention
 from penstock.backends.runtime.mixed_cache import MixedCache
 from penstock.ir.host import Feed, Forwarded
 
@@ -28,8 +31,12 @@ class HuggingFaceModel(CausalModel):
         self._path = layers_path(model)
         self._parts: dict[tuple[int, int], PreTrainedModel] = {}
         self._head: PreTrainedModel | None = None
-        self.capabilities = abilities(recurrent=False, windowed=self.kept.windowed, entangled=self.kept.entangled)
+        self.capabilities = abilities(
+            recurrent=False, windowed=self.kept.windowed, entangled=self.kept.entangled, attends_alone=own_attention(model.config)
+        )
         examine(self, TREE)
+        if "stack" in self.capabilities and not stacks(self):
+            self.capabilities -= {"stack"}
 
     def new_cache(self, rows: int, slots: int) -> SlotCache | MixedCache:
         """An empty cache of ``slots`` slots and one trash slot, of the model's dtype, on its device."""
@@ -46,8 +53,31 @@ class HuggingFaceModel(CausalModel):
         cache.place(feed.slots, feed.positions)
         states: list[Tensor] | None = [] if feed.want_hidden else None
         writer = SlotWriter(cache, feed.slots, feed.visible.shape[2])
-        logits = self._run(self._call(feed, cache.positions, states), writer, self._inputs(feed), self._part(feed))
+        inputs: dict[str, Any] = self._inputs(feed)
+        if self._trims and feed.read is not None:
+            inputs["logits_to_keep"] = feed.read
+        logits = self._run(self._call(feed, cache.positions, states), writer, inputs, self._part(feed))
         return Forwarded(logits[..., : self.vocab], tuple(states or ()))
+
+    @torch.no_grad()
+    def forward_stacked(self, caches: Caches, feeds: Sequence[Feed]) -> list[Forwarded]:
+        """One call for all; each part attends to its own cache."""
+        columns = max(feed.ids.shape[1] for feed in feeds)
+        wide = [widened(feed, columns, cache.slots) for feed, cache in zip(feeds, caches, strict=True)]
+        for cache, feed in zip(caches, wide, strict=True):
+            cache.place(feed.slots, feed.positions)
+        whole = joined(wide)
+        whole.want_hidden = any(feed.want_hidden for feed in feeds)
+        call = self._call(whole, positions_of(caches, whole.visible.shape[2]), [] if whole.want_hidden else None)
+        call.stacked = {}
+        logits = self._run(call, writer := StackedWriter(call, caches, wide), self._inputs(whole), self._part(whole))
+        answers = zip(feeds, writer.rows, strict=True)
+        return [self._answer(feed, logits[rows], [states[rows] for states in call.states or ()]) for feed, rows in answers]
+
+    def _answer(self, feed: Feed, logits: Tensor, states: Sequence[Tensor]) -> Forwarded:
+        """Of a call that may be wider than the feed, what the feed asked for."""
+        void = logits.shape[1] - feed.ids.shape[1]
+        return Forwarded(logits[:, void:, : self.vocab], tuple([s[:, void:] for s in states]) if feed.want_hidden else ())
 
     @torch.no_grad()
     def head(self, states: Tensor) -> Tensor:

@@ -11,11 +11,10 @@ import torch
 from torch import Tensor
 from transformers import Cache, PreTrainedConfig, PreTrainedModel
 
+from penstock.backends.runtime.configuration import attends_alone
 from penstock.backends.runtime.hf.attention import CURRENT, NAME, attend
 from penstock.ir.errors import PenstockError
 
-MASK_ALONE = frozenset({"bloom", "falcon", "gpt_neox_japanese", "mpt", "xglm"})
-"""Model types that compute attention themselves, under the mask that they ask for by name."""
 REASONS = {
     "gpt_neo": "cuts its local layers' masks from a buffer indexed by slot, which a draft or a batch of unequal texts is not",
     "falcon": "builds its ALiBi biases for as many slots as the call has columns",
@@ -48,7 +47,7 @@ def take_over(model: PreTrainedModel, name: str) -> Tensor | None:
 
 def own_attention(config: PreTrainedConfig) -> bool:
     """Whether a model computes attention itself, under the mask that it asks for by name."""
-    return config.model_type in MASK_ALONE and not getattr(config, "alibi", False)
+    return attends_alone(config.to_dict())
 
 
 def slopes_of_bloom(model: PreTrainedModel) -> Tensor:

@@ -1,8 +1,8 @@
 """Bringing a text to its end within the tokens that are left: near the limit, only what can still be completed may come next.
 
-Every text carries a completion: its parent's, as far as that still fits, else the shortest that a search over bytes finds. A
-token may come next if what it leads to has a completion that fits. The completion's own next token always does, so a row whose
-completion fitted once ends valid.
+Every text carries a completion: what is left of its parent's, if that still fits, else the shortest that a search over bytes
+finds. A token may come next if what it leads to has a completion that fits. The completion's own next token always does, so a row
+whose completion fitted once ends valid.
 """
 
 import heapq
@@ -18,6 +18,8 @@ from penstock.library.constraints.engine.pieces import Pieces, Tokens
 from penstock.library.constraints.engine.texts import Recent, Standing, Texts, from_text_on
 from penstock.library.constraints.schema.reach import Reach
 
+CLOSING = (b'"', b"]", b"}")
+"""Bytes that close what tokens open."""
 EFFORT = 4096
 """Texts that a search looks at."""
 FEW = 24
@@ -76,7 +78,8 @@ class Closing:
             return None
         if before is not None and before.startswith(piece):
             return before[len(piece) :]
-        return before if before is not None and matcher.takes(list(before)) else shortest(matcher, self.pieces.single)
+        rest = None if before is None else rest_of(before, len(piece), matcher)
+        return shortest(matcher, self.pieces.single) if rest is None else rest
 
     def _kept(self, text: int, mask: Tensor, room: int, needed: int) -> Tensor:
         """The tokens whose texts can end ``room`` tokens on; most of them cannot add enough to be tried one by one."""
@@ -98,6 +101,17 @@ class Closing:
         else:
             needed = self.cost(self.completion(self.texts.after(text, token)))
         return needed is not None and needed <= room
+
+
+def rest_of(completion: bytes, given: int, matcher: Matcher) -> bytes | None:
+    """What of a completion still ends a text that went on with ``given`` other bytes, which may have said some of it: the most of
+    it, or, where they opened something, the most of it behind a byte that closes that. None where neither does.
+
+    A search takes a hundred times as long as one question to the matcher, and mostly finds no more than this.
+    """
+    rests = [completion[first:] for first in range(min(given + 1, len(completion)) + 1)]
+    tried = (closed + rest for closed in (b"", *CLOSING) for rest in rests)
+    return next((each for each in tried if matcher.takes(list(each))), None)
 
 
 def shortest(start: Matcher, known: frozenset[int]) -> bytes | None:

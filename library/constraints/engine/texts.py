@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable
+from threading import Lock
 from typing import Generic, TypeVar
 
 from penstock.library.constraints.engine.matcher import Matcher
@@ -12,20 +13,27 @@ K, V = TypeVar("K"), TypeVar("V")
 
 
 class Texts:
-    """A trie: every text is another and one more token. Text 0 is empty."""
+    """A trie: every text is another and one more token. Text 0 is empty. Two threads never give one number to two texts."""
 
     def __init__(self) -> None:
         self.parent, self.token, self.length = [-1], [-1], [0]
         self._below: dict[tuple[int, int], int] = {}
+        self._lock = Lock()
 
     def after(self, text: int, token: int) -> int:
         """The text that is one token longer."""
-        found = self._below.setdefault((text, token), len(self.parent))
-        if found == len(self.parent):
-            self.parent.append(text)
-            self.token.append(token)
-            self.length.append(self.length[text] + 1)
-        return found
+        found = self._below.get((text, token))
+        return self._named(text, token) if found is None else found
+
+    def _named(self, text: int, token: int) -> int:
+        with self._lock:
+            found = self._below.get((text, token), len(self.parent))
+            if found == len(self.parent):
+                self.token.append(token)
+                self.length.append(self.length[text] + 1)
+                self.parent.append(text)
+                self._below[text, token] = found
+            return found
 
 
 class Recent(OrderedDict[K, V], Generic[K, V]):

@@ -10,6 +10,7 @@ from rich.table import Table
 import penstock
 from penstock.cli import zoo
 from penstock.cli.app import AsJson, Commands, Override, Spec, Without, console, says_unicode
+from penstock.cli.bench import bench
 from penstock.cli.run import run
 
 app = typer.Typer(
@@ -25,6 +26,7 @@ app = typer.Typer(
 app.add_typer(zoo.app)
 
 app.command()(run)
+app.command()(bench)
 
 
 @app.command()

@@ -79,6 +79,8 @@ def run(
     broken = whole.into(out) if out else whole.onto(printed_json if as_json else printed)
     if not told:
         console().print(f"  guarantee: {penstock.promise(pipeline)}", style="dim")
+    if runner.compiled is not None:
+        typer.echo(f"inductor: {runner.compiled}", err=True)
     raise typer.Exit(1 if broken else 0)
 
 

@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
 
 from penstock import resolve
-from penstock.backends.eager.clock import Clock
-from penstock.backends.eager.lower import lower
+from penstock.backends.eager import lower as eager
+from penstock.backends.eager.clock import Clock, Tick
+from penstock.backends.inductor import lower as inductor
+from penstock.backends.inductor.artefact import Artefacts, Report
 from penstock.backends.interpret import interpreted
 from penstock.backends.runtime.runner import Decoder, Request
 from penstock.decode.means import Means
@@ -53,8 +56,10 @@ class Loaded:
         if other:
             raise PenstockError(f"no stage decodes with a model {other[0]!r}", fix=f"the models are {', '.join(texts)}")
         here, dtype = given or {}, getattr(torch, means.computed_in)
+        once = cache(lambda reference, name: resolve.model(reference, texts[name], dtype))
+        first = {reference: name for name, reference in reversed(references.items()) if name in texts}
         models = {
-            name: resolve.given(here[name], name, text) if name in here else resolve.model(references[name], text, dtype)
+            name: resolve.given(here[name], name, text) if name in here else once(references[name], first[references[name]])
             for name, text in texts.items()
         }
         return cls(models, texts, target)
@@ -67,6 +72,8 @@ class Bound:
     step: StepGraph
     decoder: Decoder
     clock: Clock
+    compiled: Report | None = None
+    """What compiling took so far, where the backend compiles."""
     running: int = 0
     """Batches that are being decoded."""
 
@@ -82,8 +89,9 @@ class Bound:
         first = next(iter(elaborate(pipeline.stages).scorers[-1].stage.views()))
         named = [handle.removeprefix("view:") for handle in step.handles if handle.startswith("view:")]
         models = {view: loaded.models[views[view]] for view in sorted(named, key=lambda view: view != first)}
-        run: Any = interpreted(step) if means.backend == "interpret" else lower(step, clock if timed else None, means.without)
-        return cls(step, Decoder(step, models, run, pipeline.generate.seed), clock)
+        artefacts = Artefacts() if means.backend == "inductor" else None
+        run = lowered(step, means, clock if timed else None, artefacts)
+        return cls(step, Decoder(step, models, run, pipeline.generate.seed), clock, artefacts.report if artefacts else None)
 
     def states(self, requests: Sequence[Request]) -> Iterator[State]:
         """The state of a batch as it begins and after every step.
@@ -97,3 +105,12 @@ class Bound:
             self.running -= 1
             for placed in self.step.plan.stages if not self.running else ():
                 placed.stage.forget()
+
+
+def lowered(step: StepGraph, means: Means, tick: Tick | None, artefacts: Artefacts | None) -> Any:
+    """The step as the backend has it that is asked for."""
+    if means.backend == "interpret":
+        return interpreted(step)
+    if artefacts is not None:
+        return inductor.lower(step, artefacts, tick, means.without)
+    return eager.lower(step, tick, means.without)

@@ -5,7 +5,7 @@ from typing import Literal, get_args
 
 from penstock.ir.errors import PenstockError
 
-Backend = Literal["auto", "eager", "interpret"]
+Backend = Literal["auto", "eager", "inductor", "interpret"]
 Dtype = Literal["auto", "float32", "bfloat16", "float16", "float64"]
 BACKENDS: tuple[str, ...] = get_args(Backend)
 DTYPES: tuple[str, ...] = get_args(Dtype)
@@ -18,7 +18,7 @@ class Means:
     """What a pipeline is run with."""
 
     backend: Backend = "auto"
-    """``auto`` is eager; interpret runs every op by its meaning, slowly, for comparison."""
+    """``auto`` is eager; inductor compiles what tokens are drawn from; interpret runs every op by its meaning, slowly."""
     device: str = "cpu"
     dtype: Dtype = "auto"
     """What models compute in; ``auto`` is float32."""

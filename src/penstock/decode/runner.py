@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from torch import Tensor
 
+from penstock.backends.inductor.artefact import Report
 from penstock.backends.runtime.runner import Decoded, Decoder, Request, forwards, read
 from penstock.decode.asked import Params, check_prompts, count, generate, request_values
 from penstock.decode.binding import Bound, Loaded
@@ -32,18 +33,32 @@ class Runner:
     """
 
     def __init__(
-        self, pipeline: Pipeline, means: Means | None = None, timed: bool = False, models: Mapping[str, Any] | None = None
+        self,
+        pipeline: Pipeline,
+        means: Means | None = None,
+        timed: bool = False,
+        models: Mapping[str, Any] | None = None,
+        loaded: Loaded | None = None,
     ) -> None:
         self.pipeline, self.means, self.timed = pipeline, means or Means(), timed
-        self.loaded = Loaded.of(pipeline, self.means, models)
+        self.loaded = loaded or Loaded.of(pipeline, self.means, models)
         self.text = self.loaded.text
         self.bound = cache(self._bound)
         self.bound(None)
+
+    def under(self, pipeline: Pipeline) -> "Runner":
+        """Another pipeline on the models that are loaded here, all of which it must name as this one does."""
+        return Runner(pipeline, self.means, self.timed, loaded=self.loaded)
 
     @property
     def decoder(self) -> Decoder:
         """What runs steps on states: for host programs, which fork, take and join rows."""
         return self.bound(None).decoder
+
+    @property
+    def compiled(self) -> Report | None:
+        """What compiling took so far; None where nothing is compiled."""
+        return self.bound(None).compiled
 
     def generate(
         self,

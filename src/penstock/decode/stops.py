@@ -23,6 +23,8 @@ class Stops:
 
     def end(self, state: State, told: dict[int, int]) -> None:
         """End the rows whose texts hold one of the strings; ``told``: tokens of each row that hold none, brought up to date."""
+        if not self.strings:
+            return
         seq: Any = state["seq"]
         for row, (tokens, length) in enumerate(zip(seq.tokens.tolist(), seq.length.tolist(), strict=True)):
             known = told.get(row, 0)
@@ -33,7 +35,7 @@ class Stops:
 
     def within(self, tokens: Sequence[int]) -> bool:
         """Whether the text of these tokens holds one of the strings."""
-        return bool(self.strings) and self.place(self.text.decode(tokens)) is not None
+        return self.place(self.text.decode(tokens)) is not None
 
     def place(self, text: str) -> int | None:
         """Where the first of the strings begins in a text."""

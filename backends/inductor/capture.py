@@ -1,0 +1,113 @@
+"""Which nodes of a step run on the device: what draws are made from, up to the draws, in as few regions as the step has waits.
+
+A region's nodes may wait for the same things of the host: its number is how often, before it, the host has waited for a region.
+Each node goes as late as its readers allow, so what only a walk reads is made inside the walk's region.
+"""
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor, fx
+from torch.utils import _pytree as pytree
+
+from penstock.backends.inductor.lockstep import Lockstep
+from penstock.backends.inductor.sites import Composing
+from penstock.ir.op import Op
+from penstock.ir.ops.exposed import earliest
+from penstock.ir.ops.lookup import text_by_site
+from penstock.ir.ops.rows import in_every_row
+from penstock.passes.lint import consumes
+
+Make = Callable[[fx.Graph, list[fx.Node], list[fx.Node], str], Any]
+"""A region, of its graph, what it reads, what of it is read, and its stage."""
+
+
+def capture(graph: fx.Graph, make: Make) -> fx.Graph:
+    """The same step with every region as one node."""
+    inside = captured(graph)
+    numbers, groups = grouped(graph, inside)
+    while idle := [node for group in groups.values() if not any(map(drawn, group)) for node in group]:
+        inside -= set(idle)  # nothing is drawn there: a region of its own would only be one more to wait for
+        numbers, groups = grouped(graph, inside)
+    new, values = fx.Graph(), dict[fx.Node, fx.Node]()
+    for node in sorted(graph.nodes, key=lambda node: (numbers[node], node in inside)):
+        if node not in inside:
+            values[node] = new.node_copy(node, values.__getitem__)
+        elif node is groups[numbers[node]][0]:
+            place(new, groups[numbers[node]], values, make)
+    return new
+
+
+def captured(graph: fx.Graph) -> set[fx.Node]:
+    """The draws, and what only tensor arithmetic leads to them."""
+    found: set[fx.Node] = set()
+    for node in reversed(list(graph.nodes)):
+        readers = [user in found for user in node.users]
+        if drawn(node) or portable(node) and any(readers) or node.target is in_every_row and readers and all(readers):
+            found.add(node)
+    return found
+
+
+def drawn(node: fx.Node) -> bool:
+    """Whether a node is a draw, a walk, or a result of a walk."""
+    source = node.args[0] if node.target is operator.getitem else node
+    return node.target is earliest or isinstance(source, fx.Node) and isinstance(source.target, Lockstep)
+
+
+def portable(node: fx.Node) -> bool:
+    """Whether a node is arithmetic on logits or distributions: no handle, no small bookkeeping."""
+    if isinstance(node.target, Composing):
+        return True
+    if not isinstance(node.target, Op) or node.target.category != "tensor" or node.target.couples_rows or reads_text(node):
+        return False
+    read = [leaf for used in node.all_input_nodes for leaf in pytree.tree_leaves(used.meta["example"])]
+    made = node.meta["example"]
+    return isinstance(made, Tensor) and made.is_floating_point() and all(isinstance(x, Tensor) for x in read)
+
+
+def reads_text(node: fx.Node) -> bool:
+    """Whether a node reads the whole text, which grows, so that none of its shapes is fixed."""
+    return any(used.target is text_by_site for used in node.all_input_nodes)
+
+
+def grouped(graph: fx.Graph, inside: set[fx.Node]) -> tuple[dict[fx.Node, int], dict[int, list[fx.Node]]]:
+    """Every node's number, and the captured nodes of each region in order."""
+    numbers, groups = numbered(graph, inside), dict[int, list[fx.Node]]()
+    for node in graph.nodes:
+        if node in inside:
+            groups.setdefault(numbers[node], []).append(node)
+    return numbers, groups
+
+
+def numbered(graph: fx.Graph, inside: set[fx.Node]) -> dict[fx.Node, int]:
+    """How many regions are waited for before each node; for a captured one, before its region."""
+    number: dict[fx.Node, int] = {}
+    for node in graph.nodes:
+        borrowers = [user for handle in consumes(node) for user in handle.users if user in number]  # they come before
+        read = [*node.all_input_nodes, *borrowers, *(number if node.op == "output" else ())]
+        number[node] = max((number[used] + (used in inside and node not in inside) for used in read), default=0)
+    for node in reversed(list(graph.nodes)):
+        if node in inside and not drawn(node) and all(user in inside for user in node.users):
+            number[node] = min(number[user] for user in node.users)
+    return number
+
+
+def place(graph: fx.Graph, group: list[fx.Node], values: dict[fx.Node, fx.Node], make: Make) -> None:
+    """One node for a group of nodes, and one for each of its results that is read outside."""
+    own = set(group)
+    reads = list(dict.fromkeys(used for node in group for used in node.all_input_nodes if used not in own))
+    gives = [node for node in group if not set(node.users) <= own]
+    inner, copies = fx.Graph(), dict[fx.Node, fx.Node]()
+    for node in reads:
+        copies[node] = inner.placeholder(node.name)
+        copies[node].meta.update(node.meta)
+    for node in group:
+        copies[node] = inner.node_copy(node, copies.__getitem__)
+    inner.output(tuple(copies[node] for node in gives))
+    made = make(inner, reads, gives, group[-1].meta["stage"])
+    region = graph.call_function(made.kernel(), made.arguments([values[node] for node in reads]))
+    region.meta.update(group[-1].meta, origin="capture", example=tuple(node.meta["example"] for node in gives))
+    for i, node in enumerate(gives):
+        values[node] = graph.call_function(operator.getitem, (region, i))
+        values[node].meta.update(node.meta)

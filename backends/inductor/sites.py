@@ -1,0 +1,58 @@
+"""A site's logits composed when the walk comes to it, for all rows at once: the others' are never made."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+from torch.utils import _pytree as pytree
+
+from penstock.backends.eager.lazy import deferred
+from penstock.backends.inductor.blind import Blind
+from penstock.ir import tracing
+
+
+class Sites:
+    """The composed logits ``[b,sites,v]`` of a draft, by what they are made of."""
+
+    def __init__(self, graph: fx.Graph, made_of: tuple[Any, ...], lead: tuple[int, ...]) -> None:
+        self.graph, self.made_of, self.lead = graph, made_of, lead
+
+    def at(self, site: Tensor) -> Tensor:
+        """``[b,v]``: each row's at one site; below 0 that is the root."""
+        rows, place = torch.arange(len(site)), site.clamp(min=0)
+        here = pytree.tree_map(lambda x: x[rows, place][:, None] if x.shape[:2] == self.lead else x, self.made_of)
+        return self.run(here)[:, 0]
+
+    def whole(self) -> Tensor:
+        """``[b,sites,v]``."""
+        return self.run(self.made_of)
+
+    def run(self, inputs: Any) -> Tensor:
+        with tracing.recording(None):  # a walk's own way with ops is none of theirs
+            composed: Tensor = Blind().run(self.graph, inputs)[0]
+        return composed
+
+
+class Composing:
+    """A node's target: makes `Sites` of values; its graph is what shapes a site by that site alone."""
+
+    __name__ = "sites"
+
+    def __init__(self, graph: fx.Graph) -> None:
+        self.graph = graph
+
+    def __call__(self, *values: Any) -> Sites:
+        lead = next(x.shape[:2] for x in pytree.tree_leaves(values) if x.dim() > 1)
+        return Sites(self.graph, values, lead)
+
+
+def by_site(composed: fx.Node) -> fx.Node:
+    """A new node that gives ``composed`` site by site; what only it reads is dead from then on."""
+    late = deferred(composed)
+    inputs = list(dict.fromkeys(used for node in late for used in node.all_input_nodes if used not in late)) or [composed]
+    inner = fx.Graph()
+    values = {node: inner.placeholder(node.name) for node in inputs}
+    for node in late:
+        values[node] = inner.node_copy(node, values.__getitem__)
+    inner.output((values[composed],))
+    return composed.graph.call_function(Composing(inner), tuple(inputs))

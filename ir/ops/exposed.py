@@ -1,0 +1,84 @@
+"""A race taken apart: an address word, which the host knows before, and integer arithmetic, which any device does.
+
+``race(weights, key, stage, purpose, at) = supported(earliest(weights, words(key, stage, purpose, at)))``, on the same bits of
+noise up to the last place of a logarithm.
+"""
+
+from collections.abc import Sequence
+from itertools import product
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from penstock.ir.errors import PenstockError
+from penstock.ir.noise import FIRST, HALF, LEAST, SCALE, SECOND, TOKEN, addresses
+from penstock.ir.op import op
+
+NOTHING = -1
+"""What is drawn where nothing can be."""
+
+
+def signed(word: int, bits: int) -> int:
+    """The two's complement number of these bits: torch has no unsigned arithmetic, and needs none, for it wraps."""
+    return word - (1 << bits) if word >> bits - 1 & 1 else word
+
+
+def shifted(x: Tensor, count: int, bits: int) -> Tensor:
+    """``x >> count`` as of an unsigned number."""
+    return (x >> count) & ((1 << bits - count) - 1)
+
+
+@op("host")
+def words(key: Int[Tensor, "B"], stage: str, purpose: str, at: Sequence[Any]) -> Int[Tensor, "B"]:
+    """The address of one draw a row, as a signed word."""
+    return torch.from_numpy(addresses(key, stage, purpose, at).astype(np.int64))
+
+
+@op("host")
+def select_words(key: Int[Tensor, "B"], stage: str, length: Int[Tensor, "B"], count: int) -> Int[Tensor, "B M"]:
+    """The addresses of a row's next ``count`` selections, by position."""
+    return torch.stack([words.meaning(key, stage, "select", (length + d,)) for d in range(count)], 1)
+
+
+@op("host")
+def accept_words(key: Int[Tensor, "B"], stage: str, steps: Int[Tensor, "B"], depth: int, width: int) -> Int[Tensor, "B M"]:
+    """The addresses of all coins of a walk that goes so deep, past so many children a site: depth by depth, rank by rank."""
+    places = product(range(depth), range(width))
+    return torch.stack([words.meaning(key, stage, "accept", (steps, d, r)) for d, r in places], 1)
+
+
+def negative_exponentials(address: Int[Tensor, "*B"], size: int) -> Float[Tensor, "*B V"]:
+    """`noise.negated` of address words: float32, by token id below ``size``."""
+    low, high = (word.to(torch.int32)[..., None] for word in (address, address >> 32))
+    x = torch.arange(1, size + 1, dtype=torch.int32, device=address.device) * signed(TOKEN, 32) ^ low
+    x = (x ^ shifted(x, 15, 32)) * signed(FIRST, 32) ^ high
+    x = (x ^ shifted(x, 13, 32)) * signed(SECOND, 32)
+    x = shifted(x ^ shifted(x, 16, 32), 1, 32)
+    return torch.log1p(((x.float() + float(HALF)) * float(SCALE)).clamp(min=float(LEAST)))
+
+
+@op()
+def earliest(weights: Float[Tensor, "B V"], address: Int[Tensor, "B"]) -> Int[Tensor, "B"]:
+    """The token whose exponential at this address, over its weight, is least; `NOTHING` where it has no weight."""
+    noise = negative_exponentials(address, weights.shape[-1]).to(weights)
+    token = (-noise / weights).argmin(-1)
+    return torch.where(weights.gather(-1, token[:, None])[:, 0] > 0, token, NOTHING)
+
+
+@op("host", takes_live=True)
+def supported(token: Int[Tensor, "B *M"], stage: str, *, live: Bool[Tensor, "B"], source: str = "") -> Int[Tensor, "B *M"]:
+    """What live rows drew, 0 in others. Raises PenstockError for a live row that drew `NOTHING`."""
+    each = live.view(-1, *[1] * (token.dim() - 1))
+    for row in (each & (token == NOTHING)).nonzero()[:, 0].tolist():
+        raise unsupported(stage, row, source)
+    return torch.where(each, token, 0)
+
+
+def unsupported(stage: str, row: int, source: str = "") -> PenstockError:
+    """The error of a row that nothing can be drawn for."""
+    what = f"stage {stage}: row {row} has nothing to draw from: its logits are no numbers, or all forbidden"
+    fix = "check its model's weights and precision, and the masks and transforms that it goes through"
+    return PenstockError(what, where=source or None, fix=fix)
