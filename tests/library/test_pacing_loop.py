@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from paced import Fixed, Machine
 
-from penstock.ir.ops.pacing import Row
+from penstock.ir.ops.pacing import Row, Taken, Tried
 from penstock.library.pacing import controller as controlling, cost as costing
 from penstock.library.pacing.acceptance import WINDOW, seen
 from penstock.library.pacing.controller import Controller
@@ -143,3 +143,13 @@ def test_a_probe_that_came_to_nothing_is_paid_for(spent, drafted, left):
     pace.saved, pace.spent, pace.drafted = 5.0, spent, drafted
     pace.rest(1)
     assert (pace.saved, pace.spent, pace.drafted) == (left, 0.0, 0)
+
+
+def test_a_first_step_which_reads_the_prompt_is_no_measure_and_leaves_its_drafter_a_prompt_behind():
+    pace = surveyed()
+    known = {kind: len(times) for kind, times in pace.cost.times.items()}
+    (row,) = pace.after(Taken(0, -90.0, [40], [True], [True], [Row()], [Tried(0, 0, 0)]))
+    assert {kind: len(times) for kind, times in pace.cost.times.items()} == known
+    assert row.behind == 41
+    (row,) = pace.after(Taken(0, -1.0, [41], [False], [True], [row], [Tried(0, 0, 0)]))
+    assert row.behind == 42 and len(pace.cost.times[1, 0]) == known[1, 0] + 1
