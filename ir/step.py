@@ -47,7 +47,7 @@ class Step:
     """Views that read more than their text, with the stage that sees to it."""
     carried: dict[str, Any] = field(default_factory=dict)
     """Per-site values ``[b,sites,...]`` to gather at the last committed site and carry on, by register."""
-    begun: Any = None
+    started: Any = None
     """When the step began, where a drafter wants it timed."""
     length: Any = None
     live: Any = None

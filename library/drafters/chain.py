@@ -111,7 +111,7 @@ class Chain(Stage):
         """How many tokens this step's graph drafts; of a step that is to be timed, the clock is read here."""
         if self.auto is None:
             return self.length  # type: ignore[return-value]
-        step.begun = started(f"view:{step.seat}", "seq", self.pace)
+        step.started = started(f"view:{step.seat}", "seq", self.pace)
         length: int = step.bucket[0]
         return length
 
@@ -129,7 +129,7 @@ class Chain(Stage):
             return
         draft = step.draft and (step.draft.token, step.draft.valid)
         kept = step.read(ROWS), step.read(LENGTHS)
-        choice, rows, counts = paced(self.pace, step.bucket[0], *step.begun, kept, draft, commit.token, commit.count)
+        choice, rows, counts = paced(self.pace, step.bucket[0], *step.started, kept, draft, commit.token, commit.count)
         put(f"reg:{CHOICE}", choice)
         put(f"reg:{ROWS}", rows)
         put(f"reg:{LENGTHS}", counts)

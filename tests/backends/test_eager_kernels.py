@@ -18,12 +18,13 @@ from penstock.backends.runtime.table import TableModel
 from penstock.ir import draft
 from penstock.ir.noise import addresses, exponentials
 from penstock.ir.op import Op, op
-from penstock.ir.ops import candidates, forward, logits, random, rows, sequence, threshold, tree
+from penstock.ir.ops import candidates, forward, logits, pacing, random, rows, sequence, threshold, tree
 from penstock.ir.ops.accept import kseq_plan
 from penstock.ir.ops.ahead import awaited, begun
 from penstock.ir.ops.stacked import STACKED
 from penstock.ir.rows import take
-from penstock.ir.state import EOS, Sequence, View, new_sequence, new_view
+from penstock.ir.state import EOS, Register, Sequence, View, new_sequence, new_view
+from penstock.library.pacing.rota import Rota
 
 V = 50
 
@@ -39,6 +40,8 @@ def ints(*shape: int, below: int = V) -> Tensor:
 PARENT, TOKEN = torch.tensor([[0, 0, 1, 1, 2], [0, 0, 1, 2, 2]]), torch.tensor([[4, 4, 5, 6, 5], [7, 8, 9, 3, 3]])
 LIVE, KEY, STEPS = torch.tensor([True, True]), torch.tensor([3, 2**61 + 5]), torch.tensor([0, 6])
 CUT = torch.full((2, 3, V), -torch.inf).index_fill(2, torch.tensor([4, 9]), 1.0)
+KEPT = torch.tensor([[2.0, *range(10)], [1.0, *range(10)]], dtype=torch.float64), torch.tensor([[1, 0, 2], [0, 3, 0]])
+PACED = Rota((2, 0, 1)), 2, 0.0, STEPS, STEPS == 0
 IDS = torch.stack([torch.arange(V) * 7 + 2, torch.arange(V) * 5 + 1])
 CASES: list[tuple[Op, tuple[Any, ...], dict[str, Any]]] = [
     (draft.stacked, (ints(2), ints(2)), {}),
@@ -91,11 +94,14 @@ CASES: list[tuple[Op, tuple[Any, ...], dict[str, Any]]] = [
     (random.race, (floats(2, V).softmax(-1), KEY, "s", "draft", (STEPS, 1, 0)), {"live": LIVE}),
     (random.race, (floats(2, 40_000).double().softmax(-1), KEY, "s", "select", (STEPS,)), {"live": LIVE}),
     (random.race, (CUT[:, 0].softmax(-1), KEY, "s", "draft", (STEPS, 1, 0)), {"live": LIVE}),
+    (pacing.within, (torch.tensor([[2.0, 9.0], [0.0, 1.0]]), 3), {}),
+    (pacing.paced, (*PACED, KEPT, (TOKEN[:, :2], LIVE[:, None] & LIVE), TOKEN, STEPS), {"live": LIVE}),
+    (pacing.paced, (*PACED, KEPT, None, TOKEN[:, :1], STEPS * 0 + 1), {"live": ~LIVE}),
     (random.race_among, (floats(2, V).softmax(-1), IDS, KEY, "s", "draft", (STEPS, 1, 0)), {"live": LIVE}),
     (random.foresee_among, (floats(2, V).softmax(-1), IDS, KEY, "s", "select", (STEPS + 1,)), {"live": LIVE}),
     (random.foresee, (floats(2, V).softmax(-1), KEY, "s", "select", (STEPS + 1,)), {"live": LIVE}),
 ]
-STATEFUL = {forward.forward, forward.keep, sequence.append, sequence.look}
+STATEFUL = {forward.forward, forward.keep, sequence.append, sequence.look, sequence.put, pacing.started}
 
 
 def as_wanted(kernel: Kernel, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -203,7 +209,9 @@ def run(ops: Any, live: list[bool]) -> tuple[Any, ...]:
         new = torch.tensor([[2, 3, 4], [0, 1, 0], [2, 0, 0]])
         (view,) = ops[forward.keep](view, seq, node, count, live=on)
         (seq,) = ops[sequence.append](seq, new, count, (3,), live=on)
-        logits += [first[on], second[on]]
+        _, text, empty = ops[pacing.started](view, seq, Rota((1,)), live=on)
+        (register,) = ops[sequence.put](Register(torch.zeros(3, 2)), floats(3, 2), live=on)
+        logits += [first[on], second[on], text, empty, register.value]
     view, last, _ = ops[forward.forward](view, seq, torch.tensor([[1], [2], [3]]), (-1,), root=True, live=on)
     return (*logits, last[on], *ops[sequence.look](seq), *leaves_of(seq, on), *leaves_of(view, on))
 

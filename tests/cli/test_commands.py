@@ -53,7 +53,8 @@ def test_a_mistake_is_one_message_and_exit_code_2(spec, command):
     assert done.exit_code == 2
     assert done.stdout == ""
     assert done.stderr.endswith(
-        'a.yaml:4:43: stage drafter.model, field length: should be a valid integer, not "two"\n'
+        "a.yaml:4:43: stage drafter.model, field length: should be a valid integer or should be 'auto' or should be a mapping, "
+        'not "two"\n'
         "  4 |   - drafter.model: {model: draft, length: two}\n"
         "    |                                           ^\n"
         "  fix: for example `length: 4`\n"

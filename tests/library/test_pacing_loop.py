@@ -1,0 +1,155 @@
+"""The loop around the length of drafts, on a simulated machine: it finds the best, rests, pays for probes, and comes back."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from paced import Fixed, Machine
+
+from penstock.ir.ops.pacing import Row, Taken, Tried
+from penstock.library.pacing import controller as controlling, cost as costing
+from penstock.library.pacing.acceptance import WINDOW, seen
+from penstock.library.pacing.controller import Controller
+from penstock.library.pacing.cost import ENOUGH, Load
+
+MACHINES = {
+    "dear drafts": dict(draft=0.3, behind=0.001),
+    "free drafts": dict(draft=0.0, behind=0.0),
+    "dear columns": dict(column=0.3),
+}
+
+
+def auto(machine, **options):
+    return Controller(8, now=machine.now, **options)
+
+
+@pytest.mark.parametrize("rows", [1, 8])
+@pytest.mark.parametrize("name", MACHINES)
+def test_drafts_that_are_never_accepted_cost_less_than_a_twentieth(name, rows):
+    machine, plain = (Machine(**MACHINES[name], noise=0.1) for _ in range(2))
+    speed, lengths = machine.decode(auto(machine), lambda step: [0.0] * rows, 600)
+    assert speed >= 0.95 * plain.decode(Fixed(0), lambda step: [0.0] * rows, 600)[0]
+    assert any(lengths[100:])  # and yet they are tried again
+
+
+@pytest.mark.parametrize(("alpha", "rows"), [(0.6, 1), (0.8, 8), (0.95, 3)])
+def test_good_drafts_are_as_long_as_the_best_fixed_length(alpha, rows):
+    make = lambda: Machine(**MACHINES["free drafts"], noise=0.05)  # noqa: E731
+    fixed = [make().decode(Fixed(length), lambda step: [alpha] * rows, 600)[0] for length in range(9)]
+    machine = make()
+    speed, _ = machine.decode(auto(machine), lambda step: [alpha] * rows, 600)
+    assert speed >= 0.95 * max(fixed) and speed > 1.5 * fixed[0]
+
+
+def escapes(pace, machine):
+    """Whether drafts begin again within two probes of acceptance coming back after 500 steps without."""
+    _, lengths = machine.decode(pace, lambda step: [0.9 if step < 100 or step >= 600 else 0.0] * 2, 1400)
+    probes = [step for step in range(200, 600) if lengths[step] and not lengths[step - 1]]
+    if lengths[200:600].count(0) < 340 or len(probes) < 2:
+        return False
+    after = lengths[600 + 2 * max(b - a for a, b in pairwise(probes)) :]
+    return sum(map(bool, after)) > 0.9 * len(after) > 0
+
+
+def test_drafts_begin_again_when_acceptance_comes_back():
+    machine = Machine(draft=0.1)
+    assert escapes(auto(machine), machine)
+
+
+def test_a_loop_without_probes_is_seen(monkeypatch):
+    monkeypatch.setattr(Controller, "due", lambda *_: False)
+    machine = Machine(draft=0.1)
+    assert not escapes(auto(machine), machine)
+
+
+def test_a_memory_that_never_forgets_is_seen(monkeypatch):
+    monkeypatch.setattr(controlling, "seen", lambda row, drafts: seen(row._replace(steps=0, behind=0), drafts))
+    machine = Machine(draft=0.1)
+    assert not escapes(auto(machine), machine)
+
+
+def test_a_probe_waits_until_plain_steps_have_paid_for_what_its_drafter_missed():
+    """Reading what was missed takes a fifth of a plain step a token: more than probes may, so there are ever fewer."""
+    dear = Machine(draft=0.3, behind=0.2)
+    speed, lengths = dear.decode(auto(dear), lambda step: [0.0], 1500)
+    assert speed >= 0.95 * Machine(draft=0.3).decode(Fixed(0), lambda step: [0.0], 1500)[0]
+    cheap = Machine(draft=0.3, behind=0.0)
+    assert cheap.decode(auto(cheap), lambda step: [0.0], 1500)[1].count(0) < lengths.count(0)
+
+
+def test_a_new_batch_goes_on_as_the_last_one_did():
+    machine = Machine(draft=0.3)
+    pace = auto(machine)
+    assert pace.opening(2) == 2
+    machine.decode(pace, lambda step: [0.0] * 2, 60)
+    assert pace.opening(2) == 0 and pace.opening(3) == 2
+    machine.decode(pace, lambda step: [0.95] * 3, 60)
+    assert pace.opening(3) > 2 and pace.opening(2) == 0
+
+
+def test_rows_that_find_nothing_to_draft_make_drafts_worth_less():
+    fixed = {}
+    for finds in (1.0, 0.1):
+        machine = Machine(draft=0.0, column=0.1)
+        fixed[finds] = np.mean(machine.decode(auto(machine), lambda step: [0.8] * 4, 300, finds)[1][50:])
+    assert fixed[0.1] < fixed[1.0] - 1
+
+
+def test_a_probe_of_one_token_is_enough_where_no_more_may_be_drafted():
+    machine = Machine(draft=0.1)
+    _, lengths = machine.decode(Controller(1, now=machine.now), lambda step: [0.9], 100)
+    assert set(lengths) == {0, 1} and lengths[-1] == 1
+
+
+def test_the_fit_is_made_now_and_then(monkeypatch):
+    made, fit = [], costing.nonnegative
+    monkeypatch.setattr(costing, "nonnegative", lambda *given: made.append(1) or fit(*given))
+    machine = Machine(draft=0.1)
+    machine.decode(auto(machine), lambda step: [0.8], 300)
+    assert 2 <= len(made) <= 25
+
+
+def test_a_step_in_which_a_drafter_reads_what_it_missed_is_no_measure_of_steps_like_it():
+    machine = Machine(draft=0.1, behind=0.001)
+    pace = auto(machine)
+    _, lengths = machine.decode(pace, lambda step: [0.0], 500)
+    assert any(lengths[100:])
+    for (rows, length), times in pace.cost.times.items():
+        assert max(seconds for _, seconds in times) == pytest.approx(machine.seconds(rows, length, 0))
+
+
+def surveyed():
+    """A pace that knows what steps of one row take, a plain one second and a probe a half more, and rests."""
+    pace = Controller(8)
+    for length in (0, 2):
+        for _ in range(1 + ENOUGH):
+            pace.cost.add(Load(1, 100), length, 1 + length / 4)
+    pace.rest(1)
+    return pace
+
+
+def test_a_probe_is_due_when_its_price_was_put_by_and_its_evidence_is_needed():
+    pace = surveyed()
+    pace.saved, pace.all_rows = 0.6, Row(behind=WINDOW)
+    pace.reading.extend([0.01] * 5)
+    assert pace.due([Row(behind=5)], Load(1, 100)) and not pace.due([Row(behind=5), Row(behind=50)], Load(1, 100))
+    pace.all_rows = Row(behind=WINDOW - 1)
+    assert not pace.due([Row(behind=5)], Load(1, 100))
+
+
+@pytest.mark.parametrize(("spent", "drafted", "left"), [(3.0, 2, 0.0), (8.0, 2, -3.0), (8.0, WINDOW, 0.0)])
+def test_a_probe_that_came_to_nothing_is_paid_for(spent, drafted, left):
+    pace = surveyed()
+    pace.saved, pace.spent, pace.drafted = 5.0, spent, drafted
+    pace.rest(1)
+    assert (pace.saved, pace.spent, pace.drafted) == (left, 0.0, 0)
+
+
+def test_a_first_step_which_reads_the_prompt_is_no_measure_and_leaves_its_drafter_a_prompt_behind():
+    pace = surveyed()
+    known = {kind: len(times) for kind, times in pace.cost.times.items()}
+    (row,) = pace.after(Taken(0, -90.0, [40], [True], [True], [Row()], [Tried(0, 0, 0)]))
+    assert {kind: len(times) for kind, times in pace.cost.times.items()} == known
+    assert row.behind == 41
+    (row,) = pace.after(Taken(0, -1.0, [41], [False], [True], [row], [Tried(0, 0, 0)]))
+    assert row.behind == 42 and len(pace.cost.times[1, 0]) == known[1, 0] + 1
