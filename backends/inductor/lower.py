@@ -36,8 +36,8 @@ KERNELS: Kernels = {
     exposed.accept_words: (kernel(draws.accept_words),),
     exposed.supported: (kernel(draws.supported),),
 }
-ON_HOST_ALONE = ("narrow", "fuse_sampling")
-"""Optimisations whose ops have kernels on the host only: compiled, candidates would be found by a sort."""
+OF_THE_HOST = ("fuse_sampling",)
+"""Optimisations for a walk on the host, which comes to few sites; a region walks over all tokens."""
 TOKEN = 2
 """Which of a walk's results the selected tokens are."""
 
@@ -53,7 +53,7 @@ def lower(step: StepGraph, artefacts: Artefacts, tick: Tick | None = None, witho
 
 def lowered(step: StepGraph, artefacts: Artefacts, tick: Tick | None = None, without: Collection[str] = ()) -> Step:
     """The step of one bucket."""
-    graph, _ = optimised(step.graph, {*without, *ON_HOST_ALONE})
+    graph, _ = optimised(step.graph, {*without, *OF_THE_HOST})
     expose_noise(graph)
     walks = [node for node in graph.nodes if isinstance(node.target, Region) and node.target.data["label"] == "walk"]
     for node in walks:
@@ -73,7 +73,7 @@ def lowered(step: StepGraph, artefacts: Artefacts, tick: Tick | None = None, wit
 
 def stays(walk: fx.Node) -> str | None:
     """Why a walk is left to the host, which asks at the few sites that are read: what answers is there, or no shape is fixed."""
-    for node in deferred([given(walk)["composed"]]):
+    for node in deferred((given(walk)["composed"],)):
         if on_host(node):
             return f"{node.meta['stage']} is asked on the host, site by site"
         if reads_text(node):

@@ -48,7 +48,7 @@ class Composing:
 
 def by_site(composed: fx.Node) -> fx.Node:
     """A new node that gives ``composed`` site by site; what only it reads is dead from then on."""
-    late = deferred([composed])
+    late = deferred((composed,))
     inputs = list(dict.fromkeys(used for node in late for used in node.all_input_nodes if used not in late)) or [composed]
     inner = fx.Graph()
     values = {node: inner.placeholder(node.name) for node in inputs}
