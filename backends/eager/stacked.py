@@ -6,9 +6,11 @@ from itertools import chain
 from operator import add
 from typing import Any
 
+import numpy as np
+
 from penstock.backends.eager.feed import feed_of, with_text
 from penstock.backends.eager.forward import count_fed, forward
-from penstock.backends.eager.places import Numbers
+from penstock.backends.eager.places import Numbers, from_numbers
 from penstock.ir.host import Feed, Forwarded
 from penstock.ir.ops.stacked import Asked, options
 from penstock.ir.state import Sequence, View
@@ -20,11 +22,17 @@ PADDED = 1.5
 def forward_stacked(*handles: Any, asked: Numbers, live: Numbers) -> tuple[Any, ...]:
     *views, seq = handles
     if any(view.model is not views[0].model for view in views) or not any(live) or not all(map(regular, views, asked)):
-        fed = zip(views, asked, strict=True)
-        each = [forward(view, seq, tokens, parents, live=live, **options(*more)) for view, (tokens, parents, *more) in fed]
+        each = [apart(view, seq, one, live) for view, one in zip(views, asked, strict=True)]
         return (*views, *chain.from_iterable(answer for _, *answer in each))
     parts = [part_of(view, seq, one, live) for view, one in zip(views, asked, strict=True)]
     return (*views, *chain.from_iterable(part.answer(out, live) for part, out in zip(parts, called(parts), strict=True)))
+
+
+def apart(view: View, seq: Sequence, asked: Asked, live: list[bool]) -> tuple[Any, ...]:
+    """A view's forward by itself."""
+    tokens, parents, *more = asked
+    above = parents if isinstance(parents, tuple) else from_numbers(parents, np.int64)
+    return forward(view, seq, tokens, above, live=live, **options(*more))
 
 
 def regular(view: View, asked: Asked) -> bool:

@@ -1,6 +1,6 @@
 """Drafters of one path, whose length is a number or is decided step by step."""
 
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import torch
 from pydantic import Field, PrivateAttr
@@ -41,8 +41,8 @@ class Chain(Stage):
     role: ClassVar[Role] = "drafter"
     effect: ClassVar[Effect] = "accelerates"
 
-    length: Length = 4
-    """Tokens drafted."""
+    if TYPE_CHECKING:  # each drafter declares it, with its own default and among its own fields
+        length: Length
     _pace: Any = PrivateAttr(None)
     """What decides, once the stage is bound to a machine."""
 
