@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from penstock.backends.eager.candidates import bound, settled
+from penstock.backends.eager.blocks import Blocks
+from penstock.backends.eager.candidates import settled
 from penstock.backends.eager.places import array
 from penstock.ir.ops.logits import precise
 
@@ -36,7 +37,8 @@ def nucleus(logits: Tensor, p: float | Tensor) -> Tensor:
     if len(values) <= FEW:
         return torch.from_numpy(reaching(values, p))
     chance = wide.softmax(-1).numpy()
-    near = np.flatnonzero(values >= bound(values, NUCLEUS))
+    blocks = Blocks.of(values, NUCLEUS)
+    near = blocks.not_below(blocks.bound(NUCLEUS))
     if chance[near].sum(dtype=np.float64) - p > CLOSE:
         return torch.from_numpy(near[reaching(values[near], p, float(chance[near].max()))])
     least, count = last_of(values, chance, p, *undecided(values, chance, p, top))

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from penstock.backends.eager import candidates as host, thresholds
+from penstock.backends.eager import blocks, candidates as host, thresholds
+from penstock.backends.eager.blocks import Blocks
 from penstock.backends.eager.shaping import repetition_penalty, top_k, top_p
 from penstock.ir.ops import candidates as meaning, logits
 
@@ -64,7 +65,7 @@ def test_the_k_largest_of_what_is_never_made(row, k, alpha, t):
 def neighbours() -> Tensor:
     """The largest of each block are adjacent numbers, the larger ones last; a division by 0.9 or 1.8 makes many of them equal."""
     row = normal(WIDE, 0.1)
-    row[64 :: host.BLOCK] = torch.tensor([1.9 + n * 2.0**-23 for n in range(40)])[: len(row[64 :: host.BLOCK])]
+    row[64 :: blocks.WIDEST] = torch.tensor([1.9 + n * 2.0**-23 for n in range(40)])[: len(row[64 :: blocks.WIDEST])]
     return row
 
 
@@ -84,11 +85,21 @@ def test_a_bound_that_forgets_what_division_rounds_together_is_seen(monkeypatch)
 
 
 def test_a_bound_that_forgets_the_penalised_is_seen(monkeypatch):
-    row, right = normal(WIDE, 3.0), host.bound
+    row, right = normal(WIDE, 3.0), Blocks.bound
     seen = row > row.sort(descending=True).values[30]
-    monkeypatch.setattr(host, "bound", lambda values, k: right(values, 17))
+    monkeypatch.setattr(Blocks, "bound", lambda of, k: right(of, 17))
     expected = meaning.shaped_candidates.meaning(row, seen, 9.0, 1.0, 17)
     assert not torch.equal(host.shaped_candidates(row, seen, 9.0, 1.0, 17), expected)
+
+
+def test_the_raised_are_candidates_wherever_they_stand(monkeypatch):
+    """Below 1 a penalty lifts what was seen, from below every bound."""
+    row = normal(WIDE, 3.0)
+    seen = (row > 1.0) & (row < 1.01)
+    expected = meaning.shaped_candidates.meaning(row, seen, 0.01, 1.0, 17)
+    assert torch.equal(host.shaped_candidates(row, seen, 0.01, 1.0, 17), expected) and seen[expected].any()
+    monkeypatch.setattr(host.np, "union1d", lambda near, said: near)
+    assert not torch.equal(host.shaped_candidates(row, seen, 0.01, 1.0, 17), expected)
 
 
 def test_rows_at_once_and_a_k_of_the_request():
@@ -143,7 +154,7 @@ def test_bisection_ends_where_a_sort_would(monkeypatch, few):
     least = float(row[expected].min())
     monkeypatch.setattr(thresholds, "FEW", few)
     assert torch.equal(thresholds.nucleus(row, 0.8), expected)
-    monkeypatch.setattr(thresholds, "bound", lambda values, k: least)
+    monkeypatch.setattr(Blocks, "bound", lambda of, k: least)
     assert torch.equal(thresholds.nucleus(row, 0.8), expected)
 
 
@@ -174,6 +185,16 @@ def test_a_penalty_of_a_row_shared_by_sites():
     assert torch.equal(rows, before)
 
 
+@ROWS
+@pytest.mark.parametrize("k", [1, 3, 300])
+def test_blocks_leave_out_nothing(row, k):
+    """At any floor, of values that are left over from whole blocks too, and of what is no number."""
+    values = row.float().index_fill(0, torch.tensor([len(row) - 1]), torch.nan).numpy()
+    of = Blocks.of(values, k)
+    for floor in (-math.inf, *values[:: len(values) // 5][:-1], math.inf):
+        assert of.not_below(float(floor)).tolist() == [i for i, x in enumerate(values) if not x < floor]
+
+
 # --- planted faults ------------------------------------------------------------------------------------------------
 def test_ties_by_the_highest_id_are_seen(monkeypatch):
     row = SHAPES["ties"](WIDE)
@@ -185,8 +206,8 @@ def test_ties_by_the_highest_id_are_seen(monkeypatch):
 
 
 def test_a_bound_that_is_one_block_short_is_seen(monkeypatch):
-    row, right = normal(WIDE, 3.0), host.bound
-    monkeypatch.setattr(host, "bound", lambda values, k: right(values, 1))
+    row, right = normal(WIDE, 3.0), Blocks.bound
+    monkeypatch.setattr(Blocks, "bound", lambda of, k: right(of, 1))
     with pytest.raises(ValueError, match="kth"):  # there are no 17
         host.candidates(row, 17)
 
