@@ -4,6 +4,7 @@ The k-th largest of the maxima of blocks bounds the k-th largest logit from belo
 and few more; ties are settled among these, exactly.
 """
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,56 +20,41 @@ ROUNDINGS = 4
 
 
 def candidates(logits: Tensor, k: int | Tensor) -> Tensor:
-    k = int(k)
-    if k >= logits.shape[-1]:
-        return torch.arange(logits.shape[-1]).expand(logits.shape)
-    if logits.dim() == 1:
-        return torch.from_numpy(largest(logits, k))
-    rows = logits.reshape(-1, logits.shape[-1])
-    return torch.from_numpy(np.stack([largest(row, k) for row in rows])).view(*logits.shape[:-1], k)
-
-
-def largest(logits: Tensor, k: int) -> Any:
-    """`candidates` of one row, as an array; k is less than the row is long."""
-    blocks = Blocks.of(array(logits), k)
-    near = blocks.not_below(blocks.bound(k))
-    return near if len(near) == k else near[settled(blocks.values[near], k)]
+    return shaped_candidates(logits, None, 1.0, 1.0, int(k))
 
 
 def shaped_candidates(logits: Tensor, seen: Tensor | None, alpha: float, temperature: float, k: int) -> Tensor:
+    """Only those that may be among them are shaped."""
     size = logits.shape[-1]
-    if logits.dim() == 1:
-        return torch.from_numpy(largest_shaped(logits, seen, alpha, temperature, min(k, size)))
-    rows, said = logits.reshape(-1, size), [None] * (logits.numel() // size) if seen is None else seen.reshape(-1, size)
-    found = [largest_shaped(row, mine, alpha, temperature, min(k, size)) for row, mine in zip(rows, said, strict=True)]
-    return torch.from_numpy(np.stack(found)).view(*logits.shape[:-1], -1)
+    if k >= size:
+        return torch.arange(size).expand(logits.shape)
+    rows, said = logits.reshape(-1, size), None if seen is None else seen.reshape(-1, size)
+    row, near = shortlist(rows, said, alpha, k)
+    few = rows[row, near]
+    if said is not None:
+        few = repetition_penalty.meaning(few, said[row, near], alpha)
+    few, ends = array(scale.meaning(few, temperature)), np.searchsorted(row, np.arange(len(rows) + 1))
+    found = [near[i:j][settled(few[i:j], k)] for i, j in pairwise(ends.tolist())]
+    return torch.from_numpy(np.stack(found)).view(*logits.shape[:-1], k)
 
 
-def largest_shaped(logits: Tensor, seen: Tensor | None, alpha: float, temperature: float, k: int) -> Any:
-    """`shaped_candidates` of one row, of which only those that may be among them are shaped.
+def shortlist(rows: Tensor, seen: Tensor | None, alpha: float, k: int) -> tuple[Any, Any]:
+    """Rows and tokens ``[c]``, in order: whoever may be among a row's k largest once it is shaped.
 
     Of the ``k + n`` largest logits at most n were seen, so that k unseen ones are not below their bound. Whoever is largest when
     all is shaped is not below it either, or was seen and raised, which takes an ``alpha`` below 1. A quotient may round to
     another's, so the bound is lowered by what that can be.
     """
-    values, said = array(logits), None if seen is None else seen.numpy()
-    most = k if said is None else k + int(np.count_nonzero(said))
-    near = not_far_below(values, most, ROUNDINGS * torch.finfo(logits.dtype).eps)
-    if said is not None and alpha < 1:
-        near = np.union1d(near, np.flatnonzero(said))
-    few = logits[near]
-    if seen is not None:
-        few = repetition_penalty.meaning(few, seen[near], alpha)
-    return near[settled(array(scale.meaning(few, temperature)), k)]
-
-
-def not_far_below(values: Any, k: int, share: float) -> Any:
-    """The places of at least the k largest of ``values [v]``: of those not below their bound by more than this share of it."""
-    if k >= len(values):
-        return np.arange(len(values))
-    blocks = Blocks.of(values, k)
-    floor = blocks.bound(k)
-    return blocks.not_below(floor - abs(floor) * share)
+    said, share = None if seen is None else seen.numpy(), ROUNDINGS * torch.finfo(rows.dtype).eps
+    most = [k] * len(rows) if said is None else [k + int(np.count_nonzero(row)) for row in said]
+    blocks = Blocks.of(array(rows), max(most))
+    bounds = [blocks.bound(row, among) for row, among in enumerate(most)]
+    row, near = blocks.not_below([bound - abs(bound) * share for bound in bounds])
+    if said is None or alpha >= 1:
+        return row, near
+    size = rows.shape[1]
+    raised = np.concatenate([i * size + np.flatnonzero(each) for i, each in enumerate(said)])
+    return np.divmod(np.union1d(row * size + near, raised), size)
 
 
 def settled(values: Any, k: int) -> Any:
