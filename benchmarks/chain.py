@@ -2,7 +2,7 @@
 
 Ours is a whole step of a pipeline on a model that looks its logits up, less the time of the look-up, so that the step's own
 bookkeeping is in it. Transformers' is what `generate` does with the same logits: a copy in float32, its processors, softmax and
-multinomial.
+multinomial. A test holds both to one distribution.
 """
 
 from collections.abc import Iterator, Sequence
@@ -105,6 +105,10 @@ class Theirs:
     def __init__(self, model: Stub, processors: list[Any], texts: list[list[int]]) -> None:
         self.table, self.processors, self.ids = model.table, LogitsProcessorList(processors), torch.tensor(texts)
 
+    def chances(self, given: Tensor) -> Tensor:
+        """What is drawn from, ``[b,v]``."""
+        return self.processors(self.ids, given.to(copy=True, dtype=torch.float32)).softmax(-1)  # type: ignore[no-any-return]
+
     def __call__(self, number: int) -> Lap:
         torch.manual_seed(number)
         rows = [self.table[(torch.arange(len(self.ids)) * 7 + i) % ROWS] for i in range(WARM + CALLS)]
@@ -113,6 +117,5 @@ class Theirs:
             for i, given in enumerate(rows):
                 if i == WARM:
                     begun = perf_counter()
-                scores = self.processors(self.ids, given.to(copy=True, dtype=torch.float32))
-                torch.multinomial(scores.softmax(-1), num_samples=1).squeeze(1)
+                torch.multinomial(self.chances(given), num_samples=1).squeeze(1)
         return Lap(perf_counter() - begun, CALLS * len(self.ids), CALLS)

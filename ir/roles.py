@@ -62,7 +62,7 @@ class Says:
     listens: ClassVar[tuple[str, ...]] = ()
     """Views whose hidden states it wants of the scorer."""
     any_lead: ClassVar[bool] = False
-    """Its path state takes sites as they come, in whatever leading dimensions: host code, which cannot be mapped over one."""
+    """Its path state takes sites as they come, in whatever leading dimensions: because it is host code, or for speed."""
     bounded: ClassVar[bool] = False
     """It reads where its row ends: ``limit``, in generated tokens, is set on it as a request sets a field."""
     decision: ClassVar[str | None] = None

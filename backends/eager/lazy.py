@@ -1,7 +1,8 @@
 """Sites are composed when they are read: what shapes a site's logits by that site alone runs for the one that is asked for.
 
 A walk reads a few sites of a draft. Ops that say so in their types (``*B``: any leading dimensions, each entry by itself) need
-not run on the others, and a stage's plain torch, written for one site, runs as it is written.
+not run on the others, and a stage's plain torch, written for one site, runs as it is written. Every walk reads its root, so
+candidates of all rows' roots are made at once.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,6 +29,8 @@ class Sites:
     """None where nothing is left to do."""
     pick: tuple[Callable[[Any, int, int], Any], ...]
     """How an input is read at a row and a site."""
+    together: bool = False
+    """Whether the roots of all rows can be composed in one run, as candidates that are as many in each."""
 
     __name__ = "sites"
 
@@ -45,10 +48,15 @@ class Site:
     def __init__(self, made: Sites, values: tuple[Any, ...]) -> None:
         self.made, self.values = made, values
         self.whole = array(values[0]) if made.run is None else None
+        self.roots: tuple[Tensor, ...] | None = None
 
     def __call__(self, b: int, s: int) -> Logits:
         if self.made.run is None:
             return self.values[0][b, s], None
+        if s == 0 and self.made.together:
+            self.roots = self.roots or self.made.run(*map(at_roots, self.values))
+            logits, ids = self.roots
+            return logits[b], ids[b]
         found = self.made.run(*[pick(value, b, s) for pick, value in zip(self.made.pick, self.values, strict=True)])
         return found if len(found) == 2 else (found[0], None)  # type: ignore[return-value]
 
@@ -81,7 +89,8 @@ def by_site(composed: Sequence[fx.Node], kernels: Kernels, fused: bool = False) 
         output.args = (of_candidates(output.args[0][0]),)
         dead_code(inner)
     run = compiled(inner, kernels) if late else None
-    return composed[0].graph.call_function(Sites(run, tuple(picks.values())), tuple(inputs))
+    together = len(composed) == 2 and all(acts_on_tensors(node.target) for node in late)
+    return composed[0].graph.call_function(Sites(run, tuple(picks.values()), together), tuple(inputs))
 
 
 def of_candidates(logits: fx.Node) -> tuple[fx.Node, ...]:
@@ -113,6 +122,11 @@ def says_any_lead(op: Op) -> bool:
     return op.category in ("tensor", "host") and dims.startswith("*")
 
 
+def acts_on_tensors(op: Any) -> bool:
+    """Whether it is an op of tensors and nothing else: not a stage's own torch, and not asked of the host."""
+    return op is not atomic and op.category == "tensor"
+
+
 def alone(stage: Any, method: str, *args: Any, lead: int = 2, asked: Asked = ()) -> Any:
     """`atomic` at one site: the stage's own method, as written."""
     return getattr(with_values(stage, asked), method)(*args)
@@ -131,3 +145,10 @@ def at_site(value: Tensor, b: int, s: int) -> Tensor:
 
 def at_row(value: Tensor, b: int, s: int) -> Tensor:
     return value[b]
+
+
+def at_roots(value: Any) -> Any:
+    """What all rows' roots have of an input, rows first."""
+    if isinstance(value, Tensor):
+        return value[:, 0] if value.dim() > 1 else value
+    return pytree.tree_map(lambda x: x[:, 0], value)

@@ -75,7 +75,7 @@ def winner_among(weights: Tensor, ids: Tensor, word: int) -> int:
 
 def least(noise: Tensor, weights: Tensor) -> Any:
     """Where noise over weights, of which the noise has its sign changed, is least."""
-    return ((noise if weights.dtype == torch.float32 else noise.to(weights)) / weights).numpy().argmax(-1)
+    return array((noise if weights.dtype == torch.float32 else noise.to(weights)) / weights).argmax(-1)
 
 
 def halved(word: int) -> tuple[int, int]:

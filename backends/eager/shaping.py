@@ -1,15 +1,17 @@
 """Shaping logits on the host: the meanings' arithmetic with less around it, and truncations without a sort."""
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from penstock.backends.eager.candidates import candidates
-from penstock.backends.eager.thresholds import FEW, near_the_top, nucleus
+from penstock.backends.eager.thresholds import FEW, in_nucleus, likely, nucleus
 from penstock.ir.ops import logits as meaning, threshold
 from penstock.ir.ops.candidates import spread_logits
+from penstock.ir.ops.logits import precise
 
 
 @lru_cache(maxsize=256)
@@ -33,6 +35,8 @@ def top_k(logits: Tensor, k: int | Tensor) -> Tensor:
 
 def top_p(logits: Tensor, p: float | Tensor) -> Tensor:
     size, shares = logits.shape[-1], p.tolist() if isinstance(p, Tensor) else p
+    if size <= FEW:
+        return kept(logits, in_nucleus(precise(logits).numpy(), by_row(shares, logits)))
     if logits.dim() == 1:
         return only(logits, nucleus(logits, shares))
     rows = logits.reshape(-1, size)
@@ -41,9 +45,19 @@ def top_p(logits: Tensor, p: float | Tensor) -> Tensor:
 
 
 def min_p(logits: Tensor, p: float | Tensor) -> Tensor:
-    if logits.dim() > 1 or len(logits) > FEW:
+    if logits.shape[-1] > FEW:
         return threshold.min_p.meaning(logits, p)  # type: ignore[no-any-return]
-    return only(logits, near_the_top(logits, p))
+    return kept(logits, likely(precise(logits).numpy(), by_row(p.tolist() if isinstance(p, Tensor) else p, logits)))
+
+
+def by_row(shares: float | list[float], logits: Tensor) -> Any:
+    """A number, or one a row, that broadcasts over logits ``[b,...]``."""
+    return np.reshape(shares, (-1, *[1] * (logits.dim() - 1))) if isinstance(shares, list) else shares
+
+
+def kept(logits: Tensor, these: Any) -> Tensor:
+    """-inf but where it holds."""
+    return logits.masked_fill(torch.from_numpy(~these), -torch.inf)
 
 
 def only(logits: Tensor, ids: Tensor) -> Tensor:

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from penstock.backends.eager.candidates import bound, settled
+from penstock.backends.eager.blocks import Blocks
+from penstock.backends.eager.candidates import settled
 from penstock.backends.eager.places import array
 from penstock.ir.ops.logits import precise
 
@@ -36,7 +37,8 @@ def nucleus(logits: Tensor, p: float | Tensor) -> Tensor:
     if len(values) <= FEW:
         return torch.from_numpy(reaching(values, p))
     chance = wide.softmax(-1).numpy()
-    near = np.flatnonzero(values >= bound(values, NUCLEUS))
+    blocks = Blocks.of(values[None], NUCLEUS)
+    _, near = blocks.not_below([blocks.bound(0, NUCLEUS)])
     if chance[near].sum(dtype=np.float64) - p > CLOSE:
         return torch.from_numpy(near[reaching(values[near], p, float(chance[near].max()))])
     least, count = last_of(values, chance, p, *undecided(values, chance, p, top))
@@ -51,6 +53,26 @@ def near_the_top(logits: Tensor, p: float | Tensor) -> Tensor:
         return supported(wide)
     near = np.flatnonzero(values >= top + math.log(p) - SLACK)
     return torch.from_numpy(near[~(np.exp(values[near] - values.dtype.type(top)) < p)])
+
+
+def in_nucleus(values: Any, p: Any) -> Any:
+    """Which of few tokens ``[*b,c]`` are the fewest that reach p; all of a row whose largest is no finite number."""
+    ordered = np.sort(values)[..., ::-1]
+    top = ordered[..., :1]
+    told = np.isfinite(top)
+    mass = np.cumsum(np.exp(np.minimum(ordered - np.where(told, top, 0), 0)), -1, np.float64)
+    count = 1 + np.count_nonzero(mass[..., :-1] < p * mass[..., -1:], -1, keepdims=True)
+    least = np.take_along_axis(ordered, count - 1, -1)
+    above, tied = values > least, values == least
+    room = count - np.count_nonzero(above, -1, keepdims=True)
+    return above | tied & (tied.cumsum(-1) <= room) | ~told | (p >= 1)
+
+
+def likely(values: Any, p: Any) -> Any:
+    """Which of few tokens ``[*b,c]`` are at least p times as likely as the likeliest; all of a row that has none."""
+    top = values.max(-1, keepdims=True)
+    told = np.isfinite(top)
+    return ~(np.exp(np.minimum(values - np.where(told, top, 0), 0)) < np.asarray(p, values.dtype)) | ~told
 
 
 def supported(logits: Tensor) -> Tensor:

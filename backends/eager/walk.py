@@ -12,6 +12,7 @@ from penstock.backends.eager.places import Columns, Kernel, Numbers, kernel
 from penstock.backends.eager.target import Target
 from penstock.ir.errors import PenstockError
 from penstock.ir.noise import address, exponential
+from penstock.ir.ops.logits import softmax
 from penstock.ir.region import Region
 
 
@@ -83,7 +84,7 @@ class Walk:
     def target(self, b: int, site: int) -> Target:
         """What the site's token is to be distributed like."""
         logits, ids = self.composed(b, site)
-        return Target(logits.softmax(-1), ids)
+        return Target(softmax.meaning(logits), ids)
 
     def select(self, b: int, d: int, site: int, target: Target) -> int:
         """The race for position ``length + d``."""

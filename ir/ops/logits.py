@@ -58,8 +58,8 @@ def scale(logits: Float[Tensor, "*B V"], temperature: float | Float[Tensor, "B"]
 
 @op()
 def softmax(logits: Float[Tensor, "*B V"]) -> Float[Tensor, "*B V"]:
-    """Probabilities of logits."""
-    return logits.softmax(-1)
+    """Probabilities of logits, in float32 at least: draws and acceptance compare them."""
+    return precise(logits).softmax(-1)
 
 
 @op()

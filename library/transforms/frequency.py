@@ -20,6 +20,7 @@ class Frequency(Stage):
     kind: ClassVar[str] = "transform.frequency"
     role: ClassVar[Role] = "transform"
     effect: ClassVar[Effect] = "steers"
+    any_lead: ClassVar[bool] = True
 
     alpha: float | Param = 0.5
     """What is subtracted a time; OpenAI takes -2 to 2, and a negative value rewards what was said."""
@@ -31,7 +32,7 @@ class Frequency(Stage):
         return torch.bincount(said, minlength=vocab).int()
 
     def step(self, state: Tensor, token: Tensor, raw: Any) -> Tensor:
-        return state + (torch.arange(len(state)) == token)
+        return state.scatter_add(-1, token[..., None], torch.ones_like(token, dtype=state.dtype)[..., None])
 
     def read(self, state: Tensor, logits: Tensor) -> Any:
         return additive_penalty(logits, state, self.alpha)

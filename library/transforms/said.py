@@ -14,6 +14,7 @@ class Said(Stage):
 
     role: ClassVar[Role] = "transform"
     effect: ClassVar[Effect] = "steers"
+    any_lead: ClassVar[bool] = True  # mapped over sites, a step takes as long as the rest of a chain
 
     prompt: bool
     """Whether the prompt's tokens count as said."""
@@ -23,4 +24,4 @@ class Said(Stage):
         return torch.zeros(vocab, dtype=torch.bool).index_fill(0, said, True)
 
     def step(self, state: Tensor, token: Tensor, raw: Any) -> Tensor:
-        return state | (torch.arange(len(state)) == token)
+        return state.scatter(-1, token[..., None], True)

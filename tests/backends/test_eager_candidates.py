@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from penstock.backends.eager import candidates as host, thresholds
-from penstock.backends.eager.shaping import repetition_penalty, top_k, top_p
-from penstock.ir.ops import candidates as meaning, logits
+from penstock.backends.eager import blocks, candidates as host, thresholds
+from penstock.backends.eager.blocks import Blocks
+from penstock.backends.eager.shaping import min_p, repetition_penalty, top_k, top_p
+from penstock.ir.ops import candidates as meaning, logits, threshold
 
 WIDE, NARROW = 5003, 37
 """Neither a power of two, nor of whole blocks; wider than `FEW`, and narrower than a block."""
@@ -64,7 +65,7 @@ def test_the_k_largest_of_what_is_never_made(row, k, alpha, t):
 def neighbours() -> Tensor:
     """The largest of each block are adjacent numbers, the larger ones last; a division by 0.9 or 1.8 makes many of them equal."""
     row = normal(WIDE, 0.1)
-    row[64 :: host.BLOCK] = torch.tensor([1.9 + n * 2.0**-23 for n in range(40)])[: len(row[64 :: host.BLOCK])]
+    row[64 :: blocks.WIDEST] = torch.tensor([1.9 + n * 2.0**-23 for n in range(40)])[: len(row[64 :: blocks.WIDEST])]
     return row
 
 
@@ -84,17 +85,49 @@ def test_a_bound_that_forgets_what_division_rounds_together_is_seen(monkeypatch)
 
 
 def test_a_bound_that_forgets_the_penalised_is_seen(monkeypatch):
-    row, right = normal(WIDE, 3.0), host.bound
+    row, right = normal(WIDE, 3.0), Blocks.bound
     seen = row > row.sort(descending=True).values[30]
-    monkeypatch.setattr(host, "bound", lambda values, k: right(values, 17))
+    monkeypatch.setattr(Blocks, "bound", lambda of, row, k: right(of, row, 17))
     expected = meaning.shaped_candidates.meaning(row, seen, 9.0, 1.0, 17)
     assert not torch.equal(host.shaped_candidates(row, seen, 9.0, 1.0, 17), expected)
+
+
+def test_the_raised_are_candidates_wherever_they_stand(monkeypatch):
+    """Below 1 a penalty lifts what was seen, from below every bound."""
+    row = normal(WIDE, 3.0)
+    seen = (row > 1.0) & (row < 1.01)
+    expected = meaning.shaped_candidates.meaning(row, seen, 0.01, 1.0, 17)
+    assert torch.equal(host.shaped_candidates(row, seen, 0.01, 1.0, 17), expected) and seen[expected].any()
+    monkeypatch.setattr(host.np, "union1d", lambda near, raised: near)
+    assert not torch.equal(host.shaped_candidates(row, seen, 0.01, 1.0, 17), expected)
 
 
 def test_rows_at_once_and_a_k_of_the_request():
     rows = torch.stack([normal(WIDE, 3.0), normal(WIDE, 1.0).round()]).view(2, 1, WIDE).expand(2, 3, WIDE)
     assert torch.equal(host.candidates(rows, 5), meaning.candidates.meaning(rows, 5))
     assert torch.equal(host.candidates(rows[0, 0], torch.tensor(5.0)), meaning.candidates.meaning(rows[0, 0], 5))
+
+
+TOGETHER = torch.stack([SHAPES[name](WIDE) for name in ("flat", "peaked", "clustered", "ties", "masked", "none")])
+
+
+def test_rows_that_said_more_and_less_are_looked_through_together():
+    seen = torch.stack([torch.arange(WIDE) % 997 < n for n in (0, 1, 40, 300, 0, 5)])
+    for alpha in (1.3, 0.6):
+        expected = meaning.shaped_candidates.meaning(TOGETHER, seen, alpha, 0.7, 17)
+        assert torch.equal(host.shaped_candidates(TOGETHER, seen, alpha, 0.7, 17), expected)
+
+
+@pytest.mark.parametrize("kernel", [top_p, min_p])
+def test_few_tokens_of_many_rows_are_cut_as_each_row_alone(kernel):
+    """Bit by bit, whatever the share, which a request may set: a batch changes no token."""
+    rows = torch.cat([TOGETHER[:, :NARROW], torch.tensor([[torch.nan] * NARROW, [torch.inf] + [1e30] * (NARROW - 1)])])
+    shares = torch.linspace(0.05, 1.0, len(rows))
+    alone = torch.stack([kernel(row, share) for row, share in zip(rows, shares, strict=True)])
+    assert torch.equal(kernel(rows[:, None], shares)[:, 0].nan_to_num(), alone.nan_to_num())
+    assert torch.equal(kernel(rows, 0.4).nan_to_num(), torch.stack([kernel(row, 0.4) for row in rows]).nan_to_num())
+    op = logits.top_p if kernel is top_p else threshold.min_p
+    assert torch.equal(kernel(rows[:6], 0.4), op.meaning(rows[:6], 0.4))
 
 
 @pytest.mark.parametrize("places", [[3], [5000], range(40, 60)])
@@ -143,7 +176,7 @@ def test_bisection_ends_where_a_sort_would(monkeypatch, few):
     least = float(row[expected].min())
     monkeypatch.setattr(thresholds, "FEW", few)
     assert torch.equal(thresholds.nucleus(row, 0.8), expected)
-    monkeypatch.setattr(thresholds, "bound", lambda values, k: least)
+    monkeypatch.setattr(Blocks, "bound", lambda of, row, k: least)
     assert torch.equal(thresholds.nucleus(row, 0.8), expected)
 
 
@@ -174,6 +207,18 @@ def test_a_penalty_of_a_row_shared_by_sites():
     assert torch.equal(rows, before)
 
 
+@ROWS
+@pytest.mark.parametrize("k", [1, 3, 300])
+def test_blocks_leave_out_nothing(row, k):
+    """At any floor, of values that are left over from whole blocks too, and of what is no number."""
+    values = torch.stack([row.float(), row.float().index_fill(0, torch.tensor([0, len(row) - 1]), torch.nan)]).numpy()
+    of = Blocks.of(values, k)
+    floors = [-math.inf, *values[0, :: len(row) // 5].tolist(), math.inf]
+    for pair in zip(floors, reversed(floors), strict=True):
+        expected = [(r, i) for r in range(2) for i, x in enumerate(values[r].tolist()) if not x < pair[r]]
+        assert list(zip(*of.not_below(pair), strict=True)) == expected
+
+
 # --- planted faults ------------------------------------------------------------------------------------------------
 def test_ties_by_the_highest_id_are_seen(monkeypatch):
     row = SHAPES["ties"](WIDE)
@@ -185,8 +230,8 @@ def test_ties_by_the_highest_id_are_seen(monkeypatch):
 
 
 def test_a_bound_that_is_one_block_short_is_seen(monkeypatch):
-    row, right = normal(WIDE, 3.0), host.bound
-    monkeypatch.setattr(host, "bound", lambda values, k: right(values, 1))
+    row, right = normal(WIDE, 3.0), Blocks.bound
+    monkeypatch.setattr(Blocks, "bound", lambda of, row, k: right(of, row, 1))
     with pytest.raises(ValueError, match="kth"):  # there are no 17
         host.candidates(row, 17)
 

@@ -91,6 +91,7 @@ CASES: list[tuple[Op, tuple[Any, ...], dict[str, Any]]] = [
     (logits.top_ids, (floats(2, 3, V), CUT, 4), {}),
     (random.largest, (floats(2, 3, V), 1), {}),
     (random.largest, (floats(2, 3, V).round(), 2), {}),
+    (random.race, (floats(2, V).softmax(-1).bfloat16(), KEY, "s", "draft", (STEPS, 1, 0)), {"live": LIVE}),
     (random.race, (floats(2, V).softmax(-1), KEY, "s", "draft", (STEPS, 1, 0)), {"live": LIVE}),
     (random.race, (floats(2, 40_000).double().softmax(-1), KEY, "s", "select", (STEPS,)), {"live": LIVE}),
     (random.race, (CUT[:, 0].softmax(-1), KEY, "s", "draft", (STEPS, 1, 0)), {"live": LIVE}),

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import pytest
 import torch
 
-from penstock.backends.eager.lazy import Sites, says_any_lead
+from penstock.backends.eager.lazy import Sites, at_row, at_site, says_any_lead
 from penstock.backends.eager.lower import lower
 from penstock.backends.runtime.runner import Decoder, Request
 from penstock.backends.runtime.table import TableModel
@@ -70,3 +70,17 @@ def test_nothing_to_wait_for_is_a_read():
     x = torch.randn(2, 3, V)
     found, ids = Sites(None, ())(x)(1, 2)
     assert torch.equal(found, x[1, 2]) and ids is None
+
+
+def test_the_roots_of_all_rows_are_composed_in_one_run():
+    runs, x, share = [], torch.randn(4, 3, V), torch.rand(4)
+
+    def run(x: torch.Tensor, share: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        runs.append(tuple(x.shape))
+        return x[..., :2] * share[..., None], torch.arange(2).expand(*x.shape[:-1], 2)
+
+    site = Sites(run, (at_site, at_row), together=True)(x, share)
+    for b, s in ((0, 0), (1, 0), (3, 0), (3, 2)):
+        values, ids = site(b, s)
+        assert torch.equal(values, x[b, s, :2] * share[b]) and ids.tolist() == [0, 1]
+    assert runs == [(4, V), (V,)]

@@ -165,6 +165,18 @@ def test_in_single_precision_paths_agree_but_for_ties():
     assert sum(a != b for a, b in zip(expected[0], found[0], strict=True)) <= 1
 
 
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("rule", WALKED)
+def test_half_precise_logits_are_walked_in_single_precision(rule, shape):
+    """A model may hand on bfloat16: probabilities are float32 in the region and on the host, and are not rounded to it."""
+    given = situation(10, 100, rule)
+    given = {name: value.float() if value.is_floating_point() else value for name, value in given.items()}
+    expected, found = both(rule, given | {"composed": given["composed"].bfloat16()}, shape=shape)
+    assert sum(a != b for a, b in zip(expected[0], found[0], strict=True)) <= 1
+    rounded = given | {"composed": given["composed"].bfloat16().float()}
+    assert found == both(rule, rounded, shape=shape)[1]
+
+
 @pytest.mark.parametrize("value, message", [(-torch.inf, "has no support"), (torch.nan, "are NaN")])
 @pytest.mark.parametrize("cold", [False, True])
 def test_a_row_that_nothing_can_be_drawn_for_is_named(value, message, cold):
