@@ -88,7 +88,9 @@ class Controller:
             self.charge(seconds, behind, step.length, load)
         if step.length and behind:
             return
-        if not any(step.new[row] for row in live):
+        if any(step.new[row] for row in live):
+            self.cost.warm(load, step.length)
+        else:
             self.cost.add(load, step.length, seconds)
 
     def idled(self, seconds: float) -> None:

@@ -43,6 +43,12 @@ def test_good_drafts_are_as_long_as_the_best_fixed_length(alpha, rows):
     assert speed >= 0.95 * max(fixed) and speed > 1.5 * fixed[0]
 
 
+def test_a_survey_takes_eight_steps():
+    """Of which the first reads the prompt, and the first plain one warms up."""
+    machine = Machine(draft=0.3)
+    assert machine.decode(auto(machine), lambda step: [0.0] * 2, 20)[1] == [2] * 4 + [0] * 16
+
+
 def escapes(pace, machine):
     """Whether drafts begin again within two probes of acceptance coming back after 500 steps without."""
     _, lengths = machine.decode(pace, lambda step: [0.9 if step < 100 or step >= 600 else 0.0] * 2, 1400)
