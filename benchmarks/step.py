@@ -109,7 +109,7 @@ def cells() -> Iterator[Cell]:
     for draft, rows, selection in product(DRAFTS, (1, 8), SELECTION):
         settings = {"vocab": VOCAB, "draft": draft, "rows": rows, "selection": selection}
         quick = draft in ("no draft", "tree of 16")
-        yield Cell(f"{VOCAB}, {draft}, B = {rows}, {selection}", partial(contenders, **settings), settings, 11, quick)
+        yield Cell(f"{VOCAB}, {draft}, B = {rows}, {selection}", partial(contenders, **settings), settings, 9, quick)
 
 
 def contenders(vocab: int, draft: str, rows: int, selection: str) -> dict[str, Contender]:
