@@ -26,7 +26,7 @@ lint: .venv/ready-dev
 docs: .venv/ready-dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-# Goes on where it was stopped; `.venv/bin/python benchmarks/run.py --quick` takes three minutes.
+# Goes on where it was stopped; `.venv/bin/python benchmarks/run.py --quick` measures fewer cells in fewer rounds.
 bench: .venv/ready
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/run.py
 

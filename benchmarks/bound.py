@@ -20,11 +20,20 @@ LOWERED: tuple[Backend, ...] = tuple(b for b in BACKENDS if b not in ("auto", "i
 """Backends that are meant to be fast."""
 
 
-def decoder(stages: Sequence[Stage], models: Mapping[str, Any], backend: Backend = "eager") -> Decoder:
+class Lowered(Decoder):
+    """A decoder that knows what compiling it took."""
+
+    def __init__(self, bound: Bound) -> None:
+        made = bound.decoder
+        super().__init__(made.graph, made.models, made.step, made.seed)
+        self.compiled = bound.compiled
+
+
+def decoder(stages: Sequence[Stage], models: Mapping[str, Any], backend: Backend = "eager") -> Lowered:
     """``models``: by the names that stages have for them; the one that is decoded is called target."""
     references = dict.fromkeys(models, "table:3:1")  # never loaded
     loaded = Loaded(dict(models), {name: Digits(model.vocab) for name, model in models.items()}, "target")
-    return Bound.of(Pipeline(models=references, stages=tuple(stages)), loaded, Means(backend), timed=False).decoder
+    return Lowered(Bound.of(Pipeline(models=references, stages=tuple(stages)), loaded, Means(backend), timed=False))
 
 
 class Continued:

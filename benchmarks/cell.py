@@ -1,7 +1,7 @@
 """One cell of a benchmark: contenders that are made when it is measured, so that nothing else is in memory."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from penstock.bench.machine import machine
@@ -38,7 +38,14 @@ class Cell:
             pass
         if self.same:
             agree(self.name, laps)
-        return {**about, "machine": machine(), "laps": {name: [lap.record() for lap in each] for name, each in laps.items()}}
+        took = {"machine": machine(), "compiled": compiled(made)}
+        return {**about, **took, "laps": {name: [lap.record() for lap in each] for name, each in laps.items()}}
+
+
+def compiled(contenders: Mapping[str, Contender]) -> dict[str, Any]:
+    """What compiling took of those that compile, most of it in the round that is not kept."""
+    reports = {name: getattr(getattr(each, "decoder", None), "compiled", None) for name, each in contenders.items()}
+    return {name: asdict(report) for name, report in reports.items() if report is not None}
 
 
 def agree(name: str, laps: Laps) -> None:

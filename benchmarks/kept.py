@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,10 @@ class Kept:
         """Whether a cell was measured on this commit, with as many rounds at least."""
         cell = self.cells.get(name)
         return cell is not None and cell["commit"] == commit and cell["quick"] <= quick
+
+    def forget(self, but: Collection[str]) -> None:
+        """Cells that there are no more."""
+        self.cells = {name: cell for name, cell in self.cells.items() if name in but}
 
     def add(self, name: str, cell: dict[str, Any], commit: str) -> None:
         """Written whole or not at all."""

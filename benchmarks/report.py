@@ -103,13 +103,25 @@ def table(benchmark: str, cells: Cells) -> Iterator[str]:
     names = list(dict.fromkeys(name for cell in cells.values() for name in cell.get("laps", ())))
     unit, _, rate = UNITS.get(benchmark, A_TOKEN)
     heads = [f"{names[0]}", *(f"{name} | times" for name in names[1:])] if names else []
-    yield f"| {unit} | {' | '.join(heads)} | {rate} |"
-    yield "|---" * (2 * len(names) + 1) + "|"
+    compiling = any(cell.get("compiled") for cell in cells.values())
+    yield f"| {unit} | {' | '.join(heads)} | {rate} |" + " compiling |" * compiling
+    yield "|---" * (2 * len(names) + 1 + compiling) + "|"
     for name, cell in cells.items():
         if "absent" in cell:
-            yield f"| {name} | {cell['absent']} |" + " |" * (2 * len(names) - 1)
+            yield f"| {name} | {cell['absent']} |" + " |" * (2 * len(names) - 1 + compiling)
         else:
-            yield f"| {name} | {' | '.join(columns(benchmark, cell['laps'], names))} |"
+            yield f"| {name} | {' | '.join(columns(benchmark, cell['laps'], names))} |" + f" {compiling_of(cell)} |" * compiling
+
+
+def compiling_of(cell: Any) -> str:
+    """What compiling took, in the round that is not kept; of what an earlier run had compiled, to load it."""
+    return "; ".join(map(loaded_or_compiled, cell.get("compiled", {}).values()))
+
+
+def loaded_or_compiled(report: Any) -> str:
+    """One contender's part of that."""
+    cached = f", {report['cached']} cached" if report["cached"] else ""
+    return f"{report['seconds']:.1f} s, {report['regions']} regions{cached}" if report["regions"] else "nothing compiled"
 
 
 def columns(benchmark: str, laps: Any, names: list[str]) -> Iterator[str]:

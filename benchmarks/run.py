@@ -38,8 +38,9 @@ def main() -> None:
 
 def measure(benchmark: str, module: object, asked: argparse.Namespace) -> None:
     """The cells of one benchmark that are asked for and not yet there."""
-    kept, at = Kept(benchmark), commit()
-    for cell in module.cells():  # type: ignore[attr-defined]
+    kept, at, cells = Kept(benchmark), commit(), list(module.cells())  # type: ignore[attr-defined]
+    kept.forget(but=[cell.name for cell in cells])
+    for cell in cells:
         wanted = not asked.only or any(part in (benchmark, cell.name) or part in cell.name for part in asked.only)
         if not wanted or asked.quick and not cell.quick or not asked.again and kept.has(cell.name, asked.quick, at):
             continue

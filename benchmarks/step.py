@@ -20,13 +20,14 @@ from hand_written import Alone, Chain, Chains, Loop, Plain, Tuned
 from hand_written_tree import Tree
 from stub import Stub, pair
 
-from penstock.backends.runtime.runner import Request
+from penstock.backends.runtime.runner import Decoder, Request
 from penstock.bench.rounds import Contender, Lap
 from penstock.decode.means import Backend
 from penstock.dsl.stage import Stage
 from penstock.ir.state import RUNNING
 from penstock.library import ModelDrafter, ModelVerifier, Temperature, TopKTree
 
+VOCAB = 32000
 PROMPT, ROOM, WARM, STEPS = 96, 1024, 3, 16
 DRAFTS: dict[str, tuple[Stage, ...]] = {
     "no draft": (),
@@ -46,12 +47,7 @@ SELECTION = {"greedy": 0.0, "T = 0.8": 0.8}
 class Penstock:
     """A pipeline, lowered by a backend and run as the decode loop runs it."""
 
-    def __init__(
-        self, draft: str, models: tuple[Stub, Stub], texts: list[list[int]], temperature: float, backend: Backend = "eager"
-    ) -> None:
-        stages = *DRAFTS[draft], ModelVerifier(model="target"), Temperature(value=temperature)
-        named = {"target": models[0]} | ({"drafter": models[1]} if DRAFTS[draft] else {})
-        made = decoder(stages, named, backend)
+    def __init__(self, made: Decoder, texts: list[list[int]]) -> None:
         state = made.start([Request(dict.fromkeys(made.models, text), ROOM - PROMPT - 32) for text in texts])
         self.run, self.seq = made.step, made.graph.handles.index("seq")
         self.handles: Any = [state[name] for name in made.graph.handles]
@@ -62,6 +58,12 @@ class Penstock:
 
     def tokens(self) -> int:
         return int(self.handles[self.seq].length.sum())
+
+
+def lowered(draft: str, models: tuple[Stub, Stub], temperature: float, backend: Backend = "eager") -> Decoder:
+    """The pipeline with this draft."""
+    stages = *DRAFTS[draft], ModelVerifier(model="target"), Temperature(value=temperature)
+    return decoder(stages, {"target": models[0]} | ({"drafter": models[1]} if DRAFTS[draft] else {}), backend)
 
 
 class HandWritten:
@@ -83,11 +85,14 @@ class HandWritten:
 class Steps:
     """A lap: a contender made anew, warmed, and timed over some steps less what the stubs spent in them."""
 
-    make: Callable[[int], Penstock | HandWritten]
+    make: Callable[[list[list[int]]], Penstock | HandWritten]
     models: tuple[Stub, Stub]
+    rows: int
+    decoder: Decoder | None = None
+    """What runs ours."""
 
     def __call__(self, number: int) -> Lap:
-        made = self.make(number)
+        made = self.make(prompts(self.rows, PROMPT, self.models[0].vocab, number))
         for _ in range(WARM):
             made.step()
         tokens, spent, begun = made.tokens(), self.spent(), perf_counter_ns()
@@ -101,17 +106,19 @@ class Steps:
 
 
 def cells() -> Iterator[Cell]:
-    for vocab, draft, rows, selection in product((4096, 32000), DRAFTS, (1, 8), SELECTION):
-        settings = {"vocab": vocab, "draft": draft, "rows": rows, "selection": selection}
-        quick = vocab == 32000 and draft in ("no draft", "tree of 16")
-        yield Cell(f"{vocab}, {draft}, B = {rows}, {selection}", partial(contenders, **settings), settings, 15, quick)
+    for draft, rows, selection in product(DRAFTS, (1, 8), SELECTION):
+        settings = {"vocab": VOCAB, "draft": draft, "rows": rows, "selection": selection}
+        quick = draft in ("no draft", "tree of 16")
+        yield Cell(f"{VOCAB}, {draft}, B = {rows}, {selection}", partial(contenders, **settings), settings, 9, quick)
 
 
 def contenders(vocab: int, draft: str, rows: int, selection: str) -> dict[str, Contender]:
     """Every backend, and the loops by hand where there are any, each from the same prompts in a round."""
     models, heat = pair(vocab), SELECTION[selection]
-    at = lambda number: (draft, models, prompts(rows, PROMPT, vocab, number), heat)  # noqa: E731
-    found: dict[str, Contender] = {b: Steps(lambda n, b=b: Penstock(*at(n), b), models) for b in LOWERED}  # type: ignore[misc]
+    found: dict[str, Contender] = {}
+    for backend in LOWERED:
+        made = lowered(draft, models, heat, backend)
+        found[backend] = Steps(partial(Penstock, made), models, rows, made)
     for name, pick in (("hand", Plain), ("tuned", Tuned)) if draft in HAND else ():
-        found[name] = Steps(lambda n, pick=pick: HandWritten(*at(n), pick), models)  # type: ignore[misc]
+        found[name] = Steps(partial(HandWritten, draft, models, temperature=heat, pick=pick), models, rows)
     return found

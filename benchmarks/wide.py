@@ -21,7 +21,7 @@ OPTIONS: dict[str, Any] = {"do_sample": True, "temperature": 0.8, "top_k": 0, "t
 
 def cells() -> Iterator[Cell]:
     settings = {"shape": "tiny", "vocab": VOCAB, "context": CONTEXT, "new_tokens": TOKENS, "batch": 1}
-    yield Cell("wide, draft model and top-p, V = 128256", contenders, settings, 7, quick=True, same=True)
+    yield Cell("wide, draft model and top-p, V = 128256", contenders, settings, 5, quick=True, same=True)
 
 
 def contenders() -> dict[str, Contender]:

@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from cell import Cell
-from pydantic import ValidationError
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
 import penstock
@@ -17,7 +16,6 @@ from penstock.decode.means import Means
 from penstock.decode.runner import Runner
 from penstock.dsl.pipeline import Pipeline
 from penstock.dsl.stage import Stage
-from penstock.ir.errors import PenstockError
 from penstock.library import MinP, ModelDrafter, ModelVerifier, PromptLookup, Repetition, Temperature, TopK, TopKTree, TopP
 
 MODELS = {"target": "zoo:target", "draft": "zoo:drafter-small"}
@@ -59,7 +57,9 @@ def cells() -> Iterator[Cell]:
         settings = {**terms, "mode": draft, "batch": "8 and 1"}
         make = partial(batch_and_row, stages)
         yield Cell(f"zoo, batch 8 against 1, {draft}", make, settings, 9, draft == "tree of 16", same=True)
-    yield Cell("zoo, drafts that are never right, auto", never_right, {**terms, "batch": 1}, 9, True, same=True)
+    for rows in (1, 8):
+        settings = {**terms, "mode": "draft model of random weights", "batch": rows}
+        yield Cell(f"zoo, drafts that are never right, batch {rows}", partial(never_right, rows), settings, 15, True, same=True)
 
 
 def beside_transformers(stages: tuple[Stage, ...], rows: int) -> dict[str, Contender]:
@@ -70,19 +70,19 @@ def beside_transformers(stages: tuple[Stage, ...], rows: int) -> dict[str, Conte
 def batch_and_row(stages: tuple[Stage, ...]) -> dict[str, Contender]:
     """Eight prompts at once, and one after the other."""
     runner = Runner(pipeline(stages), Means())
-    prompts = [PROMPT.replace("48", str(40 + i)) for i in range(8)]
-    return {f"batch {batch}": Pipelined(runner, Work(prompts, batch, TOKENS)) for batch in (8, 1)}
+    return {f"batch {batch}": Pipelined(runner, Work(prompts(8), batch, TOKENS)) for batch in (8, 1)}
 
 
-def never_right() -> dict[str, Contender]:
+def prompts(rows: int) -> list[str]:
+    """As many that differ in a number."""
+    return [PROMPT.replace("48", str(40 + i)) for i in range(rows)]
+
+
+def never_right(rows: int) -> dict[str, Contender]:
     """A drafter with random weights, as long as its cost model lets it draft, beside no drafter at all."""
-    try:
-        drafter = ModelDrafter(model="draft", length="auto")  # type: ignore[arg-type]
-    except ValidationError:
-        raise PenstockError("drafter.model takes no length `auto` yet", fix="give it a number") from None
-    whole = pipeline((drafter, VERIFIER, COLD))
+    whole = pipeline((ModelDrafter(model="draft", length="auto"), VERIFIER, COLD))
     drafted = penstock.compile(whole, models={"draft": random_model()})
-    work = Work([PROMPT], 1, TOKENS)
+    work = Work(prompts(rows), rows, TOKENS)
     return {"auto": Pipelined(drafted, work), "plain": Pipelined(drafted.under(pipeline((VERIFIER, COLD))), work)}
 
 

@@ -29,7 +29,7 @@ def taken(draft: str, tokens: float) -> bool:
 @pytest.mark.parametrize("pick", [Plain, Tuned])
 def test_greedy_loops_decode_what_penstock_decodes(draft, rows, pick):
     models = pair(VOCAB)
-    ours = measured.Penstock(draft, models, prompts(rows), 0)
+    ours = measured.Penstock(measured.lowered(draft, models, 0), prompts(rows))
     hand = measured.HandWritten(draft, models, prompts(rows), 0, pick)
     begin, steps = measured.PROMPT, 30
     for _ in range(steps):
@@ -45,8 +45,8 @@ def test_greedy_loops_decode_what_penstock_decodes(draft, rows, pick):
 @pytest.mark.parametrize(("rows", "near"), [(1, 0.6), (8, 0.25)])  # three standard deviations and more
 def test_sampled_loops_take_as_many_tokens(draft, rows, near):
     models, steps = pair(VOCAB), 160
-    arguments = draft, models, prompts(rows), 0.8
-    contenders = measured.Penstock(*arguments), measured.HandWritten(*arguments, Plain)
+    ours = measured.Penstock(measured.lowered(draft, models, 0.8), prompts(rows))
+    contenders = ours, measured.HandWritten(draft, models, prompts(rows), 0.8, Plain)
     torch.manual_seed(0)
     for _ in range(steps):
         for contender in contenders:

@@ -1,8 +1,10 @@
 """What a run keeps, and what the document says of it: met, missed and by how much, or not there."""
 
+import functools
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -15,6 +17,7 @@ import run
 import scripted
 from kept import Kept
 
+from penstock.backends.inductor.artefact import Report
 from penstock.bench.rounds import Lap
 from penstock.ir.errors import PenstockError
 
@@ -36,6 +39,17 @@ def test_a_cell_keeps_every_round_and_a_quick_one_fewer():
     assert [lap["seconds"] for lap in quick["laps"]["theirs"]] == [3, 6, 9] and quick["quick"] and not full["quick"]
 
 
+def test_a_cell_tells_what_compiling_took():
+    ours, theirs = SimpleNamespace(compiled=Report(2, 1, 3.4)), SimpleNamespace(compiled=None)
+    contenders = {name: functools.partial(told) for name in ("ours", "eager", "theirs")}
+    contenders["ours"].decoder, contenders["eager"].decoder = ours, theirs
+    cell = made(**contenders).measure(True)
+    assert cell["compiled"] == {"ours": {"regions": 2, "cached": 1, "seconds": 3.4, "refused": {}}}
+    head, _, row = report.table("step", {"a cell": cell})
+    assert head.endswith("| tokens a step | compiling |") and row.endswith("| 3.4 s, 2 regions, 1 cached |")
+    assert report.compiling_of({"compiled": {"ours": {"regions": 0, "cached": 0}}}) == "nothing compiled"
+
+
 def test_contenders_that_say_different_tokens_stop_the_run():
     with pytest.raises(AssertionError, match="a cell: ours and theirs say different tokens"):
         made(ours=told, theirs=lambda number: told(number, texts=((2,),))).measure(True)
@@ -55,6 +69,9 @@ def test_a_run_goes_on_where_it_was(tmp_path):
     kept.add("a", {"quick": True}, "abc")
     again = Kept("step", tmp_path)
     assert again.cells == {"a": {"commit": "abc", "quick": True}} and not list(tmp_path.glob("*.new"))
+    again.forget(but=["b"])
+    assert not again.cells and not again.has("a", True, "abc")
+    again.cells = dict(kept.cells)
     asked = [("a", True, "abc"), ("a", False, "abc"), ("a", True, "abd"), ("b", True, "abc")]
     assert [again.has(*each) for each in asked] == [True, False, False, False]
 

@@ -57,6 +57,12 @@ def test_logprobs_change_no_token():
     assert all(result.logprobs is None for result in runner.generate(PROMPTS, max_new_tokens=2))
 
 
+def test_a_text_that_all_views_read_is_encoded_once(monkeypatch):
+    runner, read, encode = compiled(), [], type(compiled().text).encode
+    monkeypatch.setattr(type(runner.text), "encode", lambda *args, **how: read.append(args[1]) or encode(*args, **how))
+    assert runner.views_of("1 2") == {"t": [1, 2], "draft:d": [1, 2]} and read == ["1 2"]
+
+
 def test_time_is_told_by_stage_and_changes_no_token():
     timed, plain = compiled(timed=True), compiled()
     told_, bare = timed.generate(PROMPTS, max_new_tokens=9), plain.generate(PROMPTS, max_new_tokens=9)

@@ -5,7 +5,7 @@ from typing import Any
 from torch import Tensor
 
 from penstock.backends.eager.places import Numbers
-from penstock.ir.ops.pacing import Pacing, Taken, before, decided, outcome
+from penstock.ir.ops.pacing import Pacing, Taken, before, decided, outcome, rested, rests
 from penstock.ir.state import Sequence, View
 
 
@@ -28,6 +28,8 @@ def paced(
     *,
     live: Numbers,
 ) -> tuple[Tensor, Tensor, Tensor]:
+    if rests(pace, length, began, text, new):
+        return rested(*kept)
     tried = [outcome(draft, row, committed[: count[row]]) for row, committed in enumerate(token)]
     return decided(pace, Taken(length, began, text, new, live, before(kept[0]), tried), kept)
 

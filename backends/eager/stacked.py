@@ -56,7 +56,7 @@ class Part:
         """``(logits, hidden states)`` of the columns that were asked for; the view has them in its slots now."""
         count_fed(self.view, self.new, self.lengths, live, all(live), 1.0)
         gap = max(self.text - 1, 0)
-        return out.logits[:, gap:], tuple([states[:, gap:] for states in out.hidden])
+        return out.logits[:, -self.feed.read :], tuple([states[:, gap:] for states in out.hidden])
 
 
 def part_of(view: View, seq: Sequence, asked: Asked, live: list[bool]) -> Part:
@@ -65,7 +65,7 @@ def part_of(view: View, seq: Sequence, asked: Asked, live: list[bool]) -> Part:
     lengths = list(map(add, view.prefix_length.tolist(), seq.length.tolist()))
     ids, text = with_text(view, seq, tokens, lengths, live) if root else (tokens, 0)
     feed = feed_of(ids, view.parents, parents, text, lengths, live, all(live), view.cache.slots)  # type: ignore[arg-type]
-    feed.want_hidden = want_hidden
+    feed.want_hidden, feed.read = want_hidden, feed.slots.shape[1] - max(text - 1, 0)
     return Part(view, feed, text, parents, lengths if root else None)
 
 

@@ -32,7 +32,9 @@ def increase(values: Tensor, amounts: list[int]) -> None:
 
 
 def keep(view: View, seq: Sequence, node: Numbers, count: Numbers, *, live: Numbers) -> tuple[View]:
-    """Nothing moves where the accepted path is the first nodes in order."""
+    """Nothing moves where the accepted path is the first nodes in order, or where no node was fed."""
+    if isinstance(view.parents, tuple) and not view.parents:
+        return (view,)
     fed, kept, moves = view.fed.tolist(), [0] * len(node), False
     for b, path in enumerate(node):
         most = min(count[b] - 1, len(path) - 1) if live[b] else 0

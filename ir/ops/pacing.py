@@ -4,6 +4,7 @@ What it keeps of a row is a register, so that rows can be taken, joined and fork
 """
 
 from collections.abc import Sequence as Listed
+from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -72,6 +73,10 @@ class Pacing(Protocol):
         """How far the first drafts of a batch go."""
         ...
 
+    def idles(self, began: float, text: Listed[int]) -> bool:
+        """Whether a plain step, begun then on rows of such texts, is one of a rest that goes on; then nothing is decided."""
+        ...
+
     def after(self, step: Taken) -> list[Row]:
         """What is kept of every row, the budget of its next draft with it."""
         ...
@@ -102,9 +107,30 @@ def paced(
     ``began``, ``text`` and ``new`` as `started` said; ``kept``: rows and counts so far; ``draft``: its tokens and which are real;
     ``token``, ``count``: what was committed.
     """
+    if rests(pace, length, began, text.tolist(), new.tolist()):
+        return rested(*kept)
     on, offered = live.tolist(), draft and (draft[0].tolist(), draft[1].tolist())
     tried = [outcome(offered, row, token[row, : int(count[row])].tolist()) for row in range(len(on))]
     return decided(pace, Taken(length, began, text.tolist(), new.tolist(), on, before(kept[0]), tried), kept)
+
+
+def rests(pace: Pacing, length: int, began: float, text: Listed[int], new: Listed[bool]) -> bool:
+    """Whether a step that read no prompt and drafted nothing leaves nothing to decide; ``pace`` is told of it if so."""
+    return not length and not any(new) and pace.idles(began, text)
+
+
+IDLED = torch.tensor(Row(behind=1.0), dtype=torch.float64)
+
+
+def rested(rows: Float[Tensor, "B R"], counts: Int[Tensor, "B L"]) -> tuple[Tensor, Tensor, Tensor]:
+    """What `paced` gives after a step of a rest: of every text one token more is unread, and one step more drafted none."""
+    return torch.zeros(len(rows), 1, dtype=torch.int64), rows + IDLED, counts + of_no_draft(counts.shape[1])
+
+
+@lru_cache
+def of_no_draft(lengths: int) -> Int[Tensor, "L"]:
+    """One step that drafted nothing, by how far it drafted."""
+    return torch.eye(lengths, dtype=torch.int64)[0]
 
 
 def before(rows: Float[Tensor, "B R"]) -> list[Row]:

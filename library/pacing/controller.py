@@ -20,6 +20,9 @@ SHARE = 0.01
 """How much of the time of plain steps probes may cost, with what their drafter has to read of the text that it missed. Where that
 alone costs more, the next probe is of later rows, which have less to read."""
 
+PATIENCE = 8
+"""Steps of a rest for each that is asked whether a probe is due."""
+
 
 class Controller:
     """Decides for one pipeline on one machine, batch after batch; ``now`` is its clock."""
@@ -44,6 +47,15 @@ class Controller:
         if rows in self.resting or not self.surveyed(load):
             return 0 if rows in self.resting else self.probe
         return max(self.chosen([of_all(self.all_rows)] * rows, load))
+
+    def idles(self, began: float, text: Sequence[int]) -> bool:
+        """A rest is asked now and then whether a probe is due; what is done in each of its steps is what it costs."""
+        if len(text) not in self.resting or (self.all_rows.behind + 1) % PATIENCE == 0:
+            return False
+        seconds = self.now() - began
+        self.idled(seconds)
+        self.cost.add(Load(len(text), float(sum(text))), 0, seconds)
+        return True
 
     def after(self, step: Taken) -> list[Row]:
         """Learn from a step, and decide on the next."""
@@ -71,13 +83,19 @@ class Controller:
         if step.length:
             self.all_rows = seen(self.all_rows, [step.tried[row] for row in live])
         else:
-            self.all_rows, self.saved = idled(self.all_rows), self.saved + SHARE * seconds
+            self.idled(seconds)
         if step.length and self.surveyed(load):
             self.charge(seconds, behind, step.length, load)
         if step.length and behind:
             return
-        if not any(step.new[row] for row in live):
+        if any(step.new[row] for row in live):
+            self.cost.warm(load, step.length)
+        else:
             self.cost.add(load, step.length, seconds)
+
+    def idled(self, seconds: float) -> None:
+        """A step drafted nothing, and puts by its share."""
+        self.all_rows, self.saved = idled(self.all_rows), self.saved + SHARE * seconds
 
     def charge(self, seconds: float, behind: float, length: int, load: Load) -> None:
         """What a step took more than a plain one, and of that what its drafter had to read first."""

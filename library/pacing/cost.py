@@ -1,6 +1,6 @@
 """What a step takes: a line in what it reads and computes, fitted to medians of what steps took on this machine."""
 
-from collections import Counter, deque
+from collections import deque
 from dataclasses import dataclass
 from itertools import combinations
 from statistics import median
@@ -35,8 +35,8 @@ class Cost:
     def __init__(self) -> None:
         self.times: dict[tuple[int, int], deque[tuple[float, float]]] = {}
         """``(context, seconds)`` of the latest steps, by rows and length."""
-        self.met: Counter[tuple[int, int]] = Counter()
-        """Steps of each kind, those included that did not count."""
+        self.met: set[tuple[int, int]] = set()
+        """The kinds of step that were taken at all."""
         self.line: Any = None
         """Seconds a unit of each feature; None before the first fit."""
         self.hull = (0, 0), (0.0, 0.0)
@@ -48,14 +48,18 @@ class Cost:
     def add(self, load: Load, length: int, seconds: float) -> None:
         """A step was taken; the first of its kind warms up and does not count."""
         kind = load.rows, length
-        self.met[kind] += 1
-        if self.met[kind] == 1:
+        if kind not in self.met:
+            self.warm(load, length)
             return
         times = self.times.setdefault(kind, deque(maxlen=KEPT))
         times.append((load.context, seconds))
         self.added += 1
         if len(times) == ENOUGH or self.added % REFIT == 0:
             self.fit()
+
+    def warm(self, load: Load, length: int) -> None:
+        """A step was taken that was no measure of its kind, yet made what steps of its kind need."""
+        self.met.add((load.rows, length))
 
     def known(self, rows: int, length: int) -> bool:
         """Whether steps of this kind were timed often enough."""

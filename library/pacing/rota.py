@@ -1,5 +1,7 @@
 """Lengths in turn, whatever comes of them."""
 
+from collections.abc import Sequence
+
 from penstock.ir.ops.pacing import Row, Taken
 
 
@@ -17,6 +19,10 @@ class Rota:
     def opening(self, rows: int) -> int:
         """The first."""
         return self.turns[0]
+
+    def idles(self, began: float, text: Sequence[int]) -> bool:
+        """It never rests."""
+        return False
 
     def after(self, step: Taken) -> list[Row]:
         """Row after row, the turn that its text has come to."""

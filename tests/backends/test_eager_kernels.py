@@ -42,6 +42,16 @@ LIVE, KEY, STEPS = torch.tensor([True, True]), torch.tensor([3, 2**61 + 5]), tor
 CUT = torch.full((2, 3, V), -torch.inf).index_fill(2, torch.tensor([4, 9]), 1.0)
 KEPT = torch.tensor([[2.0, *range(10)], [1.0, *range(10)]], dtype=torch.float64), torch.tensor([[1, 0, 2], [0, 3, 0]])
 PACED = Rota((2, 0, 1)), 2, 0.0, STEPS, STEPS == 0
+
+
+class Rests(Rota):
+    """A pace that decides nothing."""
+
+    def idles(self, began: float, text: Any) -> bool:
+        return True
+
+
+RESTING = Rests((2, 0, 1)), 0, 0.0, STEPS, STEPS < 0
 IDS = torch.stack([torch.arange(V) * 7 + 2, torch.arange(V) * 5 + 1])
 CASES: list[tuple[Op, tuple[Any, ...], dict[str, Any]]] = [
     (draft.stacked, (ints(2), ints(2)), {}),
@@ -98,6 +108,7 @@ CASES: list[tuple[Op, tuple[Any, ...], dict[str, Any]]] = [
     (pacing.within, (torch.tensor([[2.0, 9.0], [0.0, 1.0]]), 3), {}),
     (pacing.paced, (*PACED, KEPT, (TOKEN[:, :2], LIVE[:, None] & LIVE), TOKEN, STEPS), {"live": LIVE}),
     (pacing.paced, (*PACED, KEPT, None, TOKEN[:, :1], STEPS * 0 + 1), {"live": ~LIVE}),
+    (pacing.paced, (*RESTING, KEPT, None, TOKEN[:, :1], STEPS * 0 + 1), {"live": LIVE}),
     (random.race_among, (floats(2, V).softmax(-1), IDS, KEY, "s", "draft", (STEPS, 1, 0)), {"live": LIVE}),
     (random.foresee_among, (floats(2, V).softmax(-1), IDS, KEY, "s", "select", (STEPS + 1,)), {"live": LIVE}),
     (random.foresee, (floats(2, V).softmax(-1), KEY, "s", "select", (STEPS + 1,)), {"live": LIVE}),

@@ -1,5 +1,6 @@
 """A stack of forwards on the host leaves and answers what forwards one after another do."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -64,3 +65,23 @@ def test_views_of_two_models_are_never_one_call(monkeypatch):
     asked = (None, (), True, False), (None, (), True, False)
     _, _, *answers = host.forward_stacked(one, other, seq, asked=asked, live=[True] * 3)
     assert [tuple(answers[place].shape) for place in (0, 2)] == [(3, 1, 5)] * 2
+
+
+class Sparing(TableModel):
+    """Answers for no more columns than it must, and notes how many."""
+
+    def forward_stacked(self, caches: Any, feeds: Any) -> Any:
+        self.read = [feed.read for feed in feeds]
+        found = zip(super().forward_stacked(caches, feeds), self.read, strict=True)
+        return [replace(out, logits=out.logits[:, -read:]) for out, read in found]
+
+
+def test_of_a_stack_of_prompts_the_last_columns_are_read():
+    (one, other), seq = begin([True] * 3)
+    one.model = other.model = sparing = Sparing(5, seed=1, layers=2)
+    asked = (TOKENS.tolist(), (-1, -1, 1), True, False), (None, (), True, False)
+    _, _, *answers = host.forward_stacked(one, other, seq, asked=asked, live=[True] * 3)
+    (one, other), seq = begin([True] * 3)
+    _, _, *meant = by_meaning(one, other, seq, asked=asked, live=[True] * 3)
+    assert sparing.read == [4, 1]
+    torch.testing.assert_close(answers[::2], meant[::2])

@@ -76,3 +76,17 @@ def test_an_architecture_answers_alike_in_one_call(architecture):
 @pytest.mark.parametrize("architecture", params(False))
 def test_an_architecture_that_bends_what_its_cache_gave_is_found_out(architecture):
     assert "stack" not in wrapped(architecture.model(noise=0.3), architecture.title).capabilities
+
+
+def test_logits_that_no_part_reads_are_left_out():
+    """Each part reads the columns that it asks for, and the head is run on no more than the most that any does."""
+    model = wrapped(next(a for a in DRIVEN if a.title == "Llama").model(noise=0.3), "llama")
+    rows: list[int] = []
+    model.model.get_output_embeddings().register_forward_hook(lambda module, inputs, output: rows.append(output.shape[1]))
+    whole, fewer = model.forward_stacked(caches(model), feeds()), feeds()
+    for feed, read in zip(fewer, (1, 3), strict=True):
+        feed.read = read
+    found = model.forward_stacked(caches(model), fewer)
+    assert rows[-1] == 3 and rows.count(6) == 1
+    for read, every, asked in zip((1, 3), whole, found, strict=True):
+        torch.testing.assert_close(asked.logits, every.logits[:, -read:])

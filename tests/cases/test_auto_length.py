@@ -115,6 +115,10 @@ class Wild:
     def opening(self, rows):
         return int(torch.randint(self.longest + 1, (), generator=self.draws))
 
+    def idles(self, began, text):
+        """Now and then, where no draft is to follow."""
+        return bool(torch.randint(2, (), generator=self.draws))
+
     def after(self, step):
         return [Row(self.opening(0)) for _ in step.rows]
 

@@ -4,8 +4,10 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import torch
 from paced import Fixed, Machine
 
+from penstock.ir.ops import pacing
 from penstock.ir.ops.pacing import Row, Taken, Tried
 from penstock.library.pacing import controller as controlling, cost as costing
 from penstock.library.pacing.acceptance import WINDOW, seen
@@ -41,6 +43,12 @@ def test_good_drafts_are_as_long_as_the_best_fixed_length(alpha, rows):
     assert speed >= 0.95 * max(fixed) and speed > 1.5 * fixed[0]
 
 
+def test_a_survey_takes_eight_steps():
+    """Of which the first reads the prompt, and the first plain one warms up."""
+    machine = Machine(draft=0.3)
+    assert machine.decode(auto(machine), lambda step: [0.0] * 2, 20)[1] == [2] * 4 + [0] * 16
+
+
 def escapes(pace, machine):
     """Whether drafts begin again within two probes of acceptance coming back after 500 steps without."""
     _, lengths = machine.decode(pace, lambda step: [0.9 if step < 100 or step >= 600 else 0.0] * 2, 1400)
@@ -58,6 +66,12 @@ def test_drafts_begin_again_when_acceptance_comes_back():
 
 def test_a_loop_without_probes_is_seen(monkeypatch):
     monkeypatch.setattr(Controller, "due", lambda *_: False)
+    machine = Machine(draft=0.1)
+    assert not escapes(auto(machine), machine)
+
+
+def test_a_rest_that_never_asks_is_seen(monkeypatch):
+    monkeypatch.setattr(controlling, "PATIENCE", 10**9)
     machine = Machine(draft=0.1)
     assert not escapes(auto(machine), machine)
 
@@ -118,13 +132,13 @@ def test_a_step_in_which_a_drafter_reads_what_it_missed_is_no_measure_of_steps_l
         assert max(seconds for _, seconds in times) == pytest.approx(machine.seconds(rows, length, 0))
 
 
-def surveyed():
-    """A pace that knows what steps of one row take, a plain one second and a probe a half more, and rests."""
-    pace = Controller(8)
+def surveyed(rows=1):
+    """A pace that knows what steps of so many rows take, a plain one second and a probe a half more, and rests."""
+    pace = Controller(8, now=lambda: 0.0)
     for length in (0, 2):
         for _ in range(1 + ENOUGH):
-            pace.cost.add(Load(1, 100), length, 1 + length / 4)
-    pace.rest(1)
+            pace.cost.add(Load(rows, 100), length, 1 + length / 4)
+    pace.rest(rows)
     return pace
 
 
@@ -153,3 +167,20 @@ def test_a_first_step_which_reads_the_prompt_is_no_measure_and_leaves_its_drafte
     assert row.behind == 41
     (row,) = pace.after(Taken(0, -1.0, [41], [False], [True], [row], [Tried(0, 0, 0)]))
     assert row.behind == 42 and len(pace.cost.times[1, 0]) == known[1, 0] + 1
+
+
+def paced_at_rest(pace, rows, asked):
+    """What a step of a rest leaves of rows, and of what the pace keeps; ``asked``: by the way of steps that are decided."""
+    kept = torch.tensor(rows, dtype=torch.float64), torch.tensor([[3, 0, 1], [0, 2, 0]])
+    text, new, ones = torch.tensor([40, 7]), torch.tensor([False, False]), torch.ones(2, dtype=torch.int64)
+    if asked:
+        pace.idles = lambda began, text: False
+    left = pacing.paced(pace, 0, -2.0, text, new, kept, None, ones[:, None], ones, live=ones.bool())
+    return left, (pace.saved, pace.all_rows, pace.cost.times, sorted(pace.resting))
+
+
+def test_a_step_of_a_rest_leaves_what_a_decided_one_leaves():
+    rows = [Row(0, 5, 9, 1, 4, 2, 6), Row(0, 30)]
+    short, whole = (paced_at_rest(surveyed(2), rows, asked) for asked in (False, True))
+    torch.testing.assert_close(short, whole)
+    assert short[0][1][:, 1].tolist() == [6, 31] and short[1][0] == pytest.approx(0.02)

@@ -1,12 +1,13 @@
 """A simulated machine under a pace of drafts: a clock that steps move on, and acceptance drawn position by position."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from penstock.ir.ops.pacing import Row, Taken, Tried
+from penstock.ir.ops.pacing import Row, Taken, Tried, rests
+from penstock.library.pacing.acceptance import idled
 
 
 @dataclass
@@ -44,7 +45,8 @@ class Machine:
             missed = max(row.behind for row in rows)
             self.time += self.seconds(count, length, missed) * float(np.exp(self.noise * self.draws.standard_normal()))
             tried = [self.tried(int(row.budget), alpha, finds) for row, alpha in zip(rows, alphas(step), strict=True)]
-            rows = pace.after(Taken(length, since, text, new, [True] * count, rows, tried))
+            taken = Taken(length, since, text, new, [True] * count, rows, tried)
+            rows = [idled(row) for row in rows] if rests(pace, length, since, text, new) else pace.after(taken)
             text = [n + each.accepted + 1 for n, each in zip(text, tried, strict=True)]
             tokens, lengths = tokens + sum(each.accepted + 1 for each in tried), [*lengths, length]
         return tokens / (self.time - began), lengths
@@ -68,6 +70,9 @@ class Fixed:
 
     def opening(self, rows: int) -> int:
         return self.length
+
+    def idles(self, began: float, text: Sequence[int]) -> bool:
+        return False
 
     def after(self, step: Taken) -> list[Row]:
         return [Row(self.length)] * len(step.rows)

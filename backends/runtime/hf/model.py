@@ -14,7 +14,7 @@ from penstock.backends.runtime.hf.causal import CausalModel
 from penstock.backends.runtime.hf.exam import TREE, examine, stacks
 from penstock.backends.runtime.hf.layers import head_alone, layers_path, slice_layers
 from penstock.backends.runtime.hf.slots import ShapeProbe, SlotWriter
-from penstock.backends.runtime.hf.stacked import Caches, StackedWriter, joined, positions_of, widened
+from penstock.backends.runtime.hf.stacked import Caches, StackedWriter, columns_read, joined, positions_of, widened
 from penstock.backends.runtime.hf.survey import is_recurrent, unfit
 from penstock.backends.runtime.hf.takeover import own_attention
 from penstock.backends.runtime.mixed_cache import MixedCache
@@ -53,10 +53,7 @@ class HuggingFaceModel(CausalModel):
         cache.place(feed.slots, feed.positions)
         states: list[Tensor] | None = [] if feed.want_hidden else None
         writer = SlotWriter(cache, feed.slots, feed.visible.shape[2])
-        inputs: dict[str, Any] = self._inputs(feed)
-        if self._trims and feed.read is not None:
-            inputs["logits_to_keep"] = feed.read
-        logits = self._run(self._call(feed, cache.positions, states), writer, inputs, self._part(feed))
+        logits = self._run(self._call(feed, cache.positions, states), writer, self._inputs(feed), self._part(feed))
         return Forwarded(logits[..., : self.vocab], tuple(states or ()))
 
     @torch.no_grad()
@@ -67,7 +64,7 @@ class HuggingFaceModel(CausalModel):
         for cache, feed in zip(caches, wide, strict=True):
             cache.place(feed.slots, feed.positions)
         whole = joined(wide)
-        whole.want_hidden = any(feed.want_hidden for feed in feeds)
+        whole.want_hidden, whole.read = any(feed.want_hidden for feed in feeds), max(map(columns_read, feeds))
         call = self._call(whole, positions_of(caches, whole.visible.shape[2]), [] if whole.want_hidden else None)
         call.stacked = {}
         logits = self._run(call, writer := StackedWriter(call, caches, wide), self._inputs(whole), self._part(whole))
@@ -76,8 +73,13 @@ class HuggingFaceModel(CausalModel):
 
     def _answer(self, feed: Feed, logits: Tensor, states: Sequence[Tensor]) -> Forwarded:
         """Of a call that may be wider than the feed, what the feed asked for."""
-        void = logits.shape[1] - feed.ids.shape[1]
-        return Forwarded(logits[:, void:, : self.vocab], tuple([s[:, void:] for s in states]) if feed.want_hidden else ())
+        hidden = tuple([state[:, -feed.ids.shape[1] :] for state in states]) if feed.want_hidden else ()
+        return Forwarded(logits[:, -columns_read(feed) :, : self.vocab], hidden)
+
+    def _inputs(self, feed: Feed) -> dict[str, Any]:
+        """Without logits that nobody reads, where the model can leave them out."""
+        unread = self._trims and feed.read is not None
+        return super()._inputs(feed) | ({"logits_to_keep": feed.read} if unread else {})
 
     @torch.no_grad()
     def head(self, states: Tensor) -> Tensor:

@@ -23,6 +23,11 @@ def rows_of(feeds: Sequence[Feed]) -> list[slice]:
     return [slice(end - len(feed.ids), end) for feed, end in zip(feeds, ends, strict=True)]
 
 
+def columns_read(feed: Feed) -> int:
+    """Of how many of its last columns the logits are read."""
+    return feed.ids.shape[1] if feed.read is None else feed.read
+
+
 def widened(feed: Feed, columns: int, trash: int) -> Feed:
     """The feed with void columns before it, as many as it takes to be ``columns`` wide."""
     void = columns - feed.ids.shape[1]

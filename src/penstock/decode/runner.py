@@ -195,7 +195,7 @@ class Runner:
         """The prompt's ids as every view sees it; of a dialogue, as its target's chat template writes it."""
         text = prompt if isinstance(prompt, str) else self.text.dialogue(prompt)
         prompts = {name: view.prompt for name, view in self.pipeline.views.items()}
-        encode = partial(self.text.encode, special=isinstance(prompt, str))
+        encode = cache(partial(self.text.encode, special=isinstance(prompt, str)))  # views mostly read the same text
         return {view: rewritten(prompts.get(view), text, encode) for view in self.decoder.models}
 
     def _bound(self, logprobs: Of | None) -> Bound:
