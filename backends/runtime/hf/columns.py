@@ -147,10 +147,17 @@ def asked_back(
 def refuse(graph: fx.GraphModule, rules: Sequence[Rule]) -> None:
     """Raises Untraceable for what would be one call's for ever."""
     for node in graph.graph.nodes:
-        if isinstance(node.target, torch._ops.OpOverload) and ASKS & set(node.target.tags):
+        if asks(node):
             raise Untraceable(f"{node.target} depends on what its columns hold")
     if any(isinstance(held, Tensor) for rule in rules for held in held_by(rule)):
         raise Untraceable("a rule of its masks holds tensors of one call")
+
+
+def asks(node: fx.Node) -> bool:
+    """Whether an op's answer, or its shape, depends on what a tensor holds; an index does where it is of booleans."""
+    if node.target is torch.ops.aten.index.Tensor:
+        return any(i is not None and i.meta["tensor_meta"].dtype in (torch.bool, torch.uint8) for i in node.args[1])
+    return isinstance(node.target, torch._ops.OpOverload) and bool(ASKS & set(node.target.tags))
 
 
 def held_by(rule: Any) -> list[Any]:
