@@ -179,6 +179,21 @@ def test_one_that_answers_otherwise_is_not_used(monkeypatch):
     assert_same(compiled, drafts(2), atol=0)
 
 
+def test_an_answer_of_the_last_columns_is_enough_to_go_by(traced):
+    """Text that is due comes before what is read, and the module leaves its logits out."""
+
+    def feed() -> Feed:
+        due = tiny_models.chain(tokens(2, 3, 1), CACHED[:2], SLOTS)
+        due.read = 1
+        return due
+
+    compiled = met(model("llama"), feed)
+    assert list(compiled.made) == [(2, 3)] and not compiled.report.refused
+    wanted, found = (each.forward(prompted(compiled.own, 2), feed()).logits for each in (compiled.own, compiled))
+    assert wanted.shape[1] == 1
+    torch.testing.assert_close(found[:, -1:], wanted, rtol=0, atol=1e-5)
+
+
 def test_rounding_passes_and_nan_does_not():
     wanted = torch.tensor([4.0, -8.0])
     check(wanted + 5e-4, wanted)
