@@ -15,7 +15,7 @@ from torch.nn.functional import pad
 
 from penstock.backends.inductor.artefact import Artefacts, built_of, reason
 from penstock.backends.inductor.layout import bucket
-from penstock.backends.inductor.toolchain import hits
+from penstock.backends.inductor.toolchain import compiler, hits
 from penstock.ir.host import Feed, Forwarded, Model
 
 COLUMNS = (1, 2, 3, 5, 8, 12, 17)
@@ -26,6 +26,8 @@ MET = 3
 """How often a shape is met before it is compiled: those of a prompt are met once."""
 ROUNDING = 1e-4
 """How far, in parts of the largest logit, a compiled forward may be from the module: sums are in another order, no more."""
+ROUGH = (torch.bfloat16, torch.float16)
+"""Types whose roundings are far from 1e-5, the margin beyond which no backend may change a token."""
 MOST = 8
 """Shapes that one model is compiled for."""
 
@@ -37,7 +39,7 @@ class CompiledModel:
     """A `Model` that answers what its module answers, up to rounding."""
 
     def __init__(self, own: Any, artefacts: Artefacts) -> None:
-        self.own, self.report = own, artefacts.report
+        self.own, self.report, self.title = own, artefacts.report, f"the forward of {own.name}"
         self.met, self.made = Counter[Shape](), dict[Shape, Run]()
 
     def __getattr__(self, name: str) -> Any:
@@ -58,7 +60,7 @@ class CompiledModel:
     @property
     def refused(self) -> bool:
         """Whether no more shapes are compiled; the report says why."""
-        return self.own.name in self.report.refused
+        return self.title in self.report.refused
 
     def meet(self, shape: Shape, cache: Any, feed: Feed, answer: Forwarded) -> None:
         """Compile for a shape that is met often enough, unless it answers otherwise than the module just did."""
@@ -66,14 +68,14 @@ class CompiledModel:
         if self.met[shape] < MET:
             return
         if len(self.made) == MOST:
-            self.report.refused[self.own.name] = f"its forwards had more than {MOST} shapes"
+            self.report.refused[self.title] = f"it was met with more than {MOST} shapes"
             return
         begun, before = perf_counter(), hits()
         try:
             run = self.compiled(shape)
             check(run(cache, feed).logits[:, -answer.logits.shape[1] :], answer.logits)  # which may be of the last columns alone
         except Exception as problem:  # whatever a model, tracing or a C++ compiler may object to: the module means the same
-            self.report.refused[self.own.name] = reason(problem)
+            self.report.refused[self.title] = reason(problem)
             return
         self.made[shape] = run
         self.report.forwards += 1
@@ -83,6 +85,8 @@ class CompiledModel:
     def compiled(self, shape: Shape) -> Run:
         """`forward` for feeds that fit a shape."""
         columns = self.own.columns(*shape)
+        if rough := [x.dtype for x in columns.held if x.dtype in ROUGH]:
+            raise TypeError(f"it computes in {rough[0]}, and a fused op would not round where its own ops do")
         blank = torch.zeros(shape, dtype=torch.int64, device=columns.held[0].device)
         run = built_of(columns.graph, [blank, blank.clone(), *columns.held])
 
@@ -115,6 +119,8 @@ def check(found: Tensor, wanted: Tensor) -> None:
 
 
 def with_forwards(models: Mapping[str, Model], artefacts: Artefacts) -> dict[str, Model]:
-    """The models of views, those compiled that can be; a model of several views stays one."""
+    """The models of views, those compiled that can be, given a C++ compiler; a model of several views stays one."""
+    if compiler() is None:
+        return dict(models)
     once = {id(model): CompiledModel(model, artefacts) for model in models.values() if hasattr(model, "columns")}
     return {view: once.get(id(model), model) for view, model in models.items()}  # type: ignore[misc]

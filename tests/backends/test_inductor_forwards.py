@@ -44,6 +44,7 @@ def traced(monkeypatch):
         return graph
 
     monkeypatch.setattr(forwards, "built_of", built_of)
+    monkeypatch.setattr(forwards, "compiler", lambda: "c++")
     return built
 
 
@@ -165,7 +166,7 @@ def test_more_shapes_than_a_model_may_have_are_left_to_the_module(traced, monkey
     compiled = met(model("llama"), lambda: drafts(2))
     for _ in range(MET):
         assert_same(compiled, drafts(1), atol=0)
-    assert len(traced) == 1 and "more than 1 shapes" in compiled.report.refused["llama"]
+    assert len(traced) == 1 and "more than 1 shapes" in compiled.report.refused["the forward of llama"]
     assert_same(compiled, drafts(2), atol=1e-5)
 
 
@@ -174,8 +175,8 @@ def test_one_that_answers_otherwise_is_not_used(monkeypatch):
     monkeypatch.setattr(forwards, "built_of", lambda graph, inputs: lambda *given: graph(*given) + 0.01)
     artefacts = Artefacts()
     compiled = met(model("llama"), lambda: drafts(2), artefacts)
-    assert "its logits are off by 0.01" in artefacts.report.refused["llama"] and not compiled.made
-    assert "llama is not compiled" in str(artefacts.report)
+    assert "its logits are off by 0.01" in artefacts.report.refused["the forward of llama"] and not compiled.made
+    assert "the forward of llama is not compiled" in str(artefacts.report)
     assert_same(compiled, drafts(2), atol=0)
 
 
@@ -241,11 +242,22 @@ def test_a_model_that_attends_by_itself_is_left_alone(traced):
     alone = hf.wrapped(model_of("llama", GROUPED), "llama")
     alone.capabilities -= {"stack"}
     compiled = met(alone, lambda: drafts(2))
-    assert not traced and "very keys and values" in compiled.report.refused["llama"]
+    assert not traced and "very keys and values" in compiled.report.refused["the forward of llama"]
     assert_same(compiled, drafts(2), atol=0)
 
 
-def test_views_of_one_model_share_it_and_others_stay_as_they_are():
+def test_half_precision_is_left_to_the_module(traced):
+    compiled = met(hf.wrapped(model_of("llama", GROUPED).to(torch.bfloat16), "half"), lambda: drafts(2))
+    assert not traced and "computes in torch.bfloat16" in compiled.report.refused["the forward of half"]
+    assert_same(compiled, drafts(2), atol=0)
+
+
+def test_without_a_compiler_models_stay_as_they_are(monkeypatch):
+    monkeypatch.setattr(forwards, "compiler", lambda: None)
+    assert with_forwards({"t": model("llama")}, Artefacts()) == {"t": model("llama")}
+
+
+def test_views_of_one_model_share_it_and_others_stay_as_they_are(traced):
     table, llama = TableModel(7, 1, 2), model("llama")
     found = with_forwards({"t": llama, "u": llama, "v": table}, Artefacts())
     assert found["v"] is table and found["t"] is found["u"] and found["t"].own is llama
