@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, fx
 
 from penstock.backends.inductor.toolchain import building, hits
 
@@ -21,15 +21,18 @@ class Report:
 
     regions: int = 0
     """Regions times the shapes that they were met with."""
+    forwards: int = 0
+    """Models times the shapes of their forwards."""
     cached: int = 0
-    """How many of these an earlier run had compiled."""
+    """How many of all these an earlier run had compiled."""
     seconds: float = 0.0
     refused: dict[str, str] = field(default_factory=dict)
     """By region: why it runs uncompiled."""
 
     def __str__(self) -> str:
         kept = f", {self.cached} of them from the cache" if self.cached else ""
-        told = f"{self.regions} regions compiled in {self.seconds:.1f} s{kept}"
+        forwards = f" and {self.forwards} forwards" if self.forwards else ""
+        told = f"{self.regions} regions{forwards} compiled in {self.seconds:.1f} s{kept}"
         return told + "".join(f"; {name} is not compiled: {why}" for name, why in self.refused.items())
 
 
@@ -83,6 +86,15 @@ def built(function: Function, inputs: list[Tensor]) -> Function:
 
         graph = make_fx(function)(*inputs)
         return standalone_compile(graph, inputs, dynamic_shapes="from_example_inputs")  # type: ignore[no-any-return]
+
+
+def built_of(graph: fx.GraphModule, inputs: list[Tensor]) -> Callable[..., Tensor]:
+    """A graph that was traced for inputs of these shapes; of tensors laid out in ways of their own it checks nothing."""
+    with building():
+        from torch._inductor import config, standalone_compile
+
+        with config.patch({"size_asserts": False}):
+            return standalone_compile(graph, inputs, dynamic_shapes="from_example_inputs")  # type: ignore[no-any-return]
 
 
 def reason(problem: Exception) -> str:

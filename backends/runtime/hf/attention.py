@@ -62,6 +62,10 @@ class Call:
     """Where modules that attend by our function are noted, if anybody wants to know."""
     stacked: dict[int, tuple[Tensor, Tensor, list[Part]]] | None = None
     """Of a call of several parts: what they attend to, by the identity of the keys that stand for it, which come first."""
+    instead: Callable[..., Tensor] | None = None
+    """What attends instead, with the arguments of `attended`: of a call that is being traced."""
+    cache: Any = None
+    """Of a call that runs as it was traced, where its layers store and read."""
 
 
 CURRENT: ContextVar[Call | None] = ContextVar("penstock_call", default=None)
@@ -76,17 +80,21 @@ def slot_mask(batch_size: int, q_length: int, kv_length: int, mask_function: Rul
     if call is None:
         return eager_mask(batch_size, q_length, kv_length, mask_function=mask_function, **kwargs)
     call.rules.append(mask_function)
+    call.masks.append(mask_of(call, mask_function, kwargs["dtype"]))
+    return call.masks[-1]
+
+
+def mask_of(call: Call, rule: Rule, dtype: torch.dtype) -> Tensor:
+    """What a rule makes of a call: ``[b,1,n,e]``, or ``[b,h,n,e]`` with slopes."""
     allowed = call.visible[:, None]
     # Plain causality is what `visible` already says, and obeying it alone lets a block look both ways.
-    if mask_function is not causal_mask_function:
-        b = torch.arange(batch_size, device=allowed.device)[:, None, None, None]
-        within = mask_function(b, torch.zeros_like(b), call.query[:, None, :, None], call.key[:, None, None, :])
+    if rule is not causal_mask_function:
+        b = torch.arange(len(allowed), device=allowed.device)[:, None, None, None]
+        within = rule(b, torch.zeros_like(b), call.query[:, None, :, None], call.key[:, None, None, :])
         allowed = allowed & within
-    dtype = kwargs["dtype"]
     # The least finite number, not -inf: a void column that sees no slot at all must not become NaN.
     floor = torch.full((), torch.finfo(dtype).min, dtype=dtype, device=allowed.device)
-    call.masks.append(torch.where(allowed, corrections(call, dtype), floor))
-    return call.masks[-1]
+    return torch.where(allowed, corrections(call, dtype), floor)
 
 
 def corrections(call: Call, dtype: torch.dtype) -> Tensor:
@@ -114,10 +122,12 @@ def attend(
         if kwargs.get(unknown) is not None:
             raise PenstockError(f"attention with `{unknown}` is not supported", where=type(module).__name__)
     options = scaling, kwargs.get("softcap"), kwargs.get("s_aux")
+    if call is not None and call.instead is not None:
+        return call.instead(query, key, value, attention_mask, *options), None
     if call is None or call.stacked is None:
-        return _attended(query, key, value, attention_mask, *options).transpose(1, 2), None
+        return attended(query, key, value, attention_mask, *options).transpose(1, 2), None
     out = [
-        _attended(query[part.rows], part.keys, part.values, _of_part(attention_mask, part), *options).transpose(1, 2)
+        attended(query[part.rows], part.keys, part.values, _of_part(attention_mask, part), *options).transpose(1, 2)
         for part in _parts(call.stacked, key, value)
     ]
     return torch.cat(out), None
@@ -136,7 +146,7 @@ def _of_part(mask: Tensor | None, part: Part) -> Tensor | None:
     return None if mask is None else mask[part.rows, ..., : part.keys.shape[2]]
 
 
-def _attended(
+def attended(
     query: Tensor,
     key: Tensor,
     value: Tensor,

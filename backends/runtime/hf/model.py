@@ -1,6 +1,6 @@
 """A model that attends in every layer, driven by slots, positions and a visibility mask."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -9,8 +9,9 @@ from transformers import PreTrainedModel
 
 from penstock.backends.runtime.cache import SlotCache
 from penstock.backends.runtime.configuration import abilities
-from penstock.backends.runtime.hf.attention import Call
+from penstock.backends.runtime.hf.attention import CURRENT, Call, Rule, mask_of
 from penstock.backends.runtime.hf.causal import CausalModel
+from penstock.backends.runtime.hf.columns import Columns, Untraceable, columns_of
 from penstock.backends.runtime.hf.exam import TREE, examine, stacks
 from penstock.backends.runtime.hf.layers import head_alone, layers_path, slice_layers
 from penstock.backends.runtime.hf.slots import ShapeProbe, SlotWriter
@@ -55,6 +56,27 @@ class HuggingFaceModel(CausalModel):
         writer = SlotWriter(cache, feed.slots, feed.visible.shape[2])
         logits = self._run(self._call(feed, cache.positions, states), writer, self._inputs(feed), self._part(feed))
         return Forwarded(logits[..., : self.vocab], tuple(states or ()))
+
+    @torch.no_grad()
+    def columns(self, rows: int, columns: int) -> Columns:
+        """The forward of a plain feed of so many rows and columns, less its attention. Raises Untraceable."""
+        if "stack" not in self.capabilities:
+            raise Untraceable("it does not attend to the very keys and values that its cache gives it")
+        return columns_of(self._run, rows, columns, self.model.device)
+
+    @torch.no_grad()
+    def forward_by(self, answer: Callable[[Tensor, Tensor], Tensor], rules: Sequence[Rule], cache: Any, feed: Feed) -> Forwarded:
+        """`forward` of a plain feed, where ``answer(ids, positions)`` runs a graph of `columns`, of these rules."""
+        cache.place(feed.slots, feed.positions)
+        call = self._call(feed, cache.positions)
+        call.cache = SlotWriter(cache, feed.slots, feed.visible.shape[2])
+        call.masks = [mask_of(call, rule, self.model.dtype) for rule in rules]
+        token = CURRENT.set(call)
+        try:
+            logits = answer(feed.ids, call.query)
+        finally:
+            CURRENT.reset(token)
+        return Forwarded(logits[..., : self.vocab])
 
     @torch.no_grad()
     def forward_stacked(self, caches: Caches, feeds: Sequence[Feed]) -> list[Forwarded]:

@@ -12,6 +12,7 @@ from penstock.backends.eager import lower as eager
 from penstock.backends.eager.clock import Clock, Tick
 from penstock.backends.inductor import lower as inductor
 from penstock.backends.inductor.artefact import Artefacts, Report
+from penstock.backends.inductor.forwards import with_forwards
 from penstock.backends.interpret import interpreted
 from penstock.backends.runtime.runner import Decoder, Request
 from penstock.decode.means import Means
@@ -90,6 +91,8 @@ class Bound:
         named = [handle.removeprefix("view:") for handle in step.handles if handle.startswith("view:")]
         models = {view: loaded.models[views[view]] for view in sorted(named, key=lambda view: view != first)}
         artefacts = Artefacts() if means.backend == "inductor" else None
+        if artefacts is not None:
+            models = with_forwards(models, artefacts)
         run = lowered(step, means, clock if timed else None, artefacts)
         return cls(step, Decoder(step, models, run, pipeline.generate.seed), clock, artefacts.report if artefacts else None)
 
