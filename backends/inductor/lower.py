@@ -16,7 +16,7 @@ from penstock.backends.eager.walk import walk
 from penstock.backends.inductor import draws
 from penstock.backends.inductor.artefact import Artefacts
 from penstock.backends.inductor.capture import SORTING, capture
-from penstock.backends.inductor.chosen import choosing
+from penstock.backends.inductor.chosen import Choice
 from penstock.backends.inductor.lockstep import Lockstep
 from penstock.backends.inductor.region import DeviceRegion
 from penstock.backends.inductor.sites import Site, by_site
@@ -82,13 +82,12 @@ def placed(step: StepGraph, artefacts: Artefacts, without: Collection[str] = (),
 def over_sites(graph: fx.Graph, node: fx.Node, artefacts: Artefacts) -> None:
     """A walk on the host that calls what is compiled at each site."""
     region, rule, given = node.target, node.target.data["rule"], captured(node)  # type: ignore[union-attr]
-    unread = () if rule.tests_children else ("q", "rank")
-    node.args, node.kwargs = (), {name: value for name, value in given.items() if name not in unread}
+    node.args, node.kwargs = (), {name: value for name, value in given.items() if name not in ("q", "rank")}
     dead_code(graph)  # what only the region itself reads, so that sites can wait
     with graph.inserting_before(node):
         composed = by_site(given["composed"], Site)
     node.update_kwarg("composed", composed)
-    node.target = walk(region, {rule.name: choosing(rule, region, composed.target, artefacts)})  # type: ignore[arg-type]
+    node.target = walk(region, {rule.name: Choice(region, composed.target, artefacts)})  # type: ignore[arg-type]
     dead_code(graph)
     reach(node)
 

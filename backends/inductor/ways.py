@@ -52,8 +52,9 @@ def way(walk: fx.Node, lockstep: bool = False) -> Way:
         return Way("host", "it draws among candidates, for which the host has kernels")
     if "token" not in region.data["given"]:
         return Way("lockstep", "every row reads its one site")
-    if type(region.data["rule"]).planned is not Rule.planned:
-        return Way("host", f"rule {region.data['rule'].name} plans over the whole draft")
+    rule: Rule = region.data["rule"]
+    if rule.tests_children:
+        return Way("host", f"rule {rule.name} mostly takes a child before anything is drawn, where compiled code does both")
     return Way("sites", "rows read few of a draft's sites, and end apart")
 
 

@@ -149,7 +149,7 @@ def test_every_rule_walks(draft, verifier, lockstep, traced):
 
 WAYS: dict[str, tuple[tuple[Any, ...], str]] = {
     "no draft": ((TARGET, *SHAPES["penalty"]), "in lockstep: every row reads its one site"),
-    "a draft": ((*DRAFTS["paths"], TARGET), "on the host, its sites compiled: rows read few of a draft's sites, and end apart"),
+    "a draft": ((*DRAFTS["ranked"], TARGET), "on the host, its sites compiled: rows read few of a draft's sites, and end apart"),
     "greedy": (
         (*DRAFTS["chain"], TARGET, *SHAPES["greedy"]),
         "on the host: an argmax of the few sites that it reads takes less than a call",
@@ -162,9 +162,9 @@ WAYS: dict[str, tuple[tuple[Any, ...], str]] = {
         (*DRAFTS["chain"], TARGET, TopP(p=0.8)),
         "on the host: it draws among candidates, for which the host has kernels",
     ),
-    "block": (
-        (*DRAFTS["chain"], *RULES["chain of block"]),
-        "on the host: rule block plans over the whole draft",
+    "coins": (
+        (*DRAFTS["chain"], TARGET),
+        "on the host: rule kseq mostly takes a child before anything is drawn, where compiled code does both",
     ),
     "asked": ((*DRAFTS["chain"], TARGET, AskedOnHost()), "on the host: transform.on_host.0 is asked on the host, site by site"),
     "the text": (
@@ -189,14 +189,14 @@ def test_what_cannot_be_compiled_stays_on_the_host_in_lockstep_too(traced):
 
 
 def test_sites_are_compiled_once_for_all_batches(traced):
-    """A site with children and one without: their shapes know no batch."""
+    """Their shapes know no batch."""
     artefacts, stages = Artefacts(), (*DRAFTS["ranked"], TARGET, Temperature(value=0.8))
     step, graph = lower(graph_of(stages), artefacts), graph_of(stages)
     for batch in (1, 3, 5):
         requests = [Request(dict.fromkeys(MODELS, PROMPTS[b]), 12, key=b) for b in range(batch)]
         decoded = [Decoder(graph, MODELS, each).decode(requests) for each in (step, interpreted(graph))]
         assert decoded[0] == decoded[1]
-    assert artefacts.report.regions == len(traced) == 1  # sample-and-match asks no children
+    assert artefacts.report.regions == len(traced) == 1
 
 
 def test_a_region_is_compiled_for_few_shapes(traced):
