@@ -28,13 +28,21 @@ SORTING = frozenset((top_k, top_p))
 """What the host has kernels for that do without a sort, and compiled code sorts a vocabulary for."""
 
 
-def capture(graph: fx.Graph, make: Make, outside: Collection[Op] = ()) -> fx.Graph:
-    """The same step with every region as one node; ops ``outside`` stay out of them."""
+def mark(graph: fx.Graph, outside: Collection[Op] = ()) -> None:
+    """Give every node of a region its region's number, as metadata ``region``; ops ``outside`` stay out of them."""
     inside = captured(graph, outside)
     numbers, groups = grouped(graph, inside)
     while idle := [node for group in groups.values() if not any(map(drawn, group)) for node in group]:
         inside -= set(idle)  # nothing is drawn there: a region of its own would only be one more to wait for
         numbers, groups = grouped(graph, inside)
+    for node in inside:
+        node.meta["region"] = numbers[node]
+
+
+def capture(graph: fx.Graph, make: Make) -> fx.Graph:
+    """The same step with every region that was marked as one node."""
+    inside = {node for node in graph.nodes if "region" in node.meta}
+    numbers, groups = grouped(graph, inside)
     new, values = fx.Graph(), dict[fx.Node, fx.Node]()
     for node in sorted(graph.nodes, key=lambda node: (numbers[node], node in inside)):
         if node not in inside:

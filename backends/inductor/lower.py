@@ -15,7 +15,7 @@ from penstock.backends.eager.reached import reach
 from penstock.backends.eager.walk import walk
 from penstock.backends.inductor import draws
 from penstock.backends.inductor.artefact import Artefacts
-from penstock.backends.inductor.capture import SORTING, capture
+from penstock.backends.inductor.capture import SORTING, capture, mark
 from penstock.backends.inductor.chosen import Choice
 from penstock.backends.inductor.lockstep import Lockstep
 from penstock.backends.inductor.region import DeviceRegion
@@ -58,24 +58,30 @@ def lower(
 
 def placed(step: StepGraph, artefacts: Artefacts, without: Collection[str] = (), lockstep: bool = False) -> fx.Graph:
     """The step of one bucket, every region and walk where it runs."""
-    graph, _ = optimised(step.graph, {*without, *OF_THE_HOST} if lockstep else without)
-    expose_noise(graph)
-    ways = {node.target: way(node, lockstep) for node in walks(graph)}
-    together = [node for node in walks(graph) if ways[node.target].name == "lockstep"]
+    graph = marked(step.graph, without, lockstep)
+    artefacts.report.walks |= {node.meta["stage"]: str(node.meta["way"]) for node in graph.nodes if "way" in node.meta}
+    graph = capture(graph, partial(DeviceRegion, artefacts=artefacts))
     for node in walks(graph):
-        artefacts.report.walks[node.meta["stage"]] = str(ways[node.target])
-        if ways[node.target].name == "lockstep":
+        if node.meta["way"].name == "sites":
+            over_sites(graph, node, artefacts)
+    eager.place_regions(graph)
+    return graph
+
+
+def marked(step: fx.Graph, without: Collection[str] = (), lockstep: bool = False) -> fx.Graph:
+    """The step optimised, its noise exposed; walks have their ``way`` as metadata, nodes of a region their ``region``."""
+    graph, _ = optimised(step, {*without, *OF_THE_HOST} if lockstep else without)
+    expose_noise(graph)
+    for node in walks(graph):
+        node.meta["way"] = way(node, lockstep)
+        if node.meta["way"].name == "lockstep":
             in_lockstep(graph, node)
     dead_code(graph)
-    for node in together:
+    for node in [node for node in graph.nodes if isinstance(node.target, Lockstep)]:
         with graph.inserting_before(node):
             node.update_kwarg("composed", by_site(node.kwargs["composed"]))
     dead_code(graph)
-    graph = capture(graph, partial(DeviceRegion, artefacts=artefacts), () if lockstep else SORTING)
-    for node in walks(graph):
-        if ways[node.target].name == "sites":
-            over_sites(graph, node, artefacts)
-    eager.place_regions(graph)
+    mark(graph, () if lockstep else SORTING)
     return graph
 
 

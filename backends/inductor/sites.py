@@ -74,4 +74,6 @@ def by_site(composed: fx.Node, made: type[Sites] = Sites) -> fx.Node:
         values[node] = inner.node_copy(node, values.__getitem__)
     inner.output((values[composed],))
     tree = pytree.tree_structure(tuple(node.meta["example"] for node in inputs))
-    return composed.graph.call_function(Composing(inner, made, tree), tuple(inputs))
+    sites = composed.graph.call_function(Composing(inner, made, tree), tuple(inputs))
+    sites.meta |= {name: composed.meta[name] for name in ("stage", "source") if name in composed.meta}
+    return sites
