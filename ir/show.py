@@ -49,6 +49,7 @@ def line(node: fx.Node, names: dict[fx.Node, str], indent: str, unfold: bool) ->
     )
     name = getattr(node.target, "__name__", str(node.target))
     origin = f"  <{node.meta['origin']}>" if node.meta.get("origin") else ""
+    origin += f"  [region {node.meta['region']}]" if "region" in node.meta else ""
     head = f"{indent}{targets(node, names)} = {name}"
     if not isinstance(node.target, Region):
         return [f"{head}({args}){kind_of(node)}{origin}"]

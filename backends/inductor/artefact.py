@@ -28,6 +28,8 @@ class Report:
     seconds: float = 0.0
     refused: dict[str, str] = field(default_factory=dict)
     """By region: why it runs uncompiled."""
+    walks: dict[str, str] = field(default_factory=dict)
+    """By acceptor: how its walk is run, and why."""
 
     def __str__(self) -> str:
         kept = f", {self.cached} of them from the cache" if self.cached else ""

@@ -5,7 +5,7 @@ Each node goes as late as its readers allow, so what only a walk reads is made i
 """
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from torch import Tensor, fx
@@ -15,6 +15,7 @@ from penstock.backends.inductor.lockstep import Lockstep
 from penstock.backends.inductor.sites import Composing
 from penstock.ir.op import Op
 from penstock.ir.ops.exposed import earliest
+from penstock.ir.ops.logits import top_k, top_p
 from penstock.ir.ops.lookup import text_by_site
 from penstock.ir.ops.rows import in_every_row
 from penstock.passes.lint import consumes
@@ -23,13 +24,25 @@ Make = Callable[[fx.Graph, list[fx.Node], list[fx.Node], str], Any]
 """A region, of its graph, what it reads, what of it is read, and its stage."""
 
 
-def capture(graph: fx.Graph, make: Make) -> fx.Graph:
-    """The same step with every region as one node."""
-    inside = captured(graph)
+SORTING = frozenset((top_k, top_p))
+"""What the host has kernels for that do without a sort, and compiled code sorts a vocabulary for."""
+
+
+def mark(graph: fx.Graph, outside: Collection[Op] = ()) -> None:
+    """Give every node of a region its region's number, as metadata ``region``; ops ``outside`` stay out of them."""
+    inside = captured(graph, outside)
     numbers, groups = grouped(graph, inside)
     while idle := [node for group in groups.values() if not any(map(drawn, group)) for node in group]:
         inside -= set(idle)  # nothing is drawn there: a region of its own would only be one more to wait for
         numbers, groups = grouped(graph, inside)
+    for node in inside:
+        node.meta["region"] = numbers[node]
+
+
+def capture(graph: fx.Graph, make: Make) -> fx.Graph:
+    """The same step with every region that was marked as one node."""
+    inside = {node for node in graph.nodes if "region" in node.meta}
+    numbers, groups = grouped(graph, inside)
     new, values = fx.Graph(), dict[fx.Node, fx.Node]()
     for node in sorted(graph.nodes, key=lambda node: (numbers[node], node in inside)):
         if node not in inside:
@@ -39,12 +52,13 @@ def capture(graph: fx.Graph, make: Make) -> fx.Graph:
     return new
 
 
-def captured(graph: fx.Graph) -> set[fx.Node]:
+def captured(graph: fx.Graph, outside: Collection[Op] = ()) -> set[fx.Node]:
     """The draws, and what only tensor arithmetic leads to them."""
     found: set[fx.Node] = set()
     for node in reversed(list(graph.nodes)):
         readers = [user in found for user in node.users]
-        if drawn(node) or portable(node) and any(readers) or node.target is in_every_row and readers and all(readers):
+        within = portable(node) and node.target not in outside
+        if drawn(node) or within and any(readers) or node.target is in_every_row and readers and all(readers):
             found.add(node)
     return found
 

@@ -11,7 +11,7 @@ from penstock.backends.inductor.sites import Sites
 from penstock.ir import tracing
 from penstock.ir.op import Op
 from penstock.ir.ops.accept import HALVINGS, deflated, kseq_plan
-from penstock.ir.ops.exposed import NOTHING, earliest, negative_exponentials
+from penstock.ir.ops.exposed import NOTHING, earliest, first_largest, negative_exponentials
 from penstock.ir.ops.logits import softmax
 from penstock.ir.ops.random import race
 from penstock.ir.ops.rows import at
@@ -122,5 +122,5 @@ class Greedily(Together):
         return (lambda logits: logits) if op is softmax else op.meaning
 
     def drawn(self, weights: Tensor, purpose: str, at: Sequence[Any]) -> Tensor:
-        token = weights.argmax(-1)
+        token = first_largest(weights)
         return torch.where(weights.gather(-1, token[:, None])[:, 0].isfinite(), token, NOTHING)

@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Collection
 from functools import partial
-from typing import Any
 
 from torch import fx
 
@@ -11,18 +10,19 @@ from penstock.backends.eager import lower as eager
 from penstock.backends.eager.clock import Tick
 from penstock.backends.eager.generate import Kernels, Step, compiled
 from penstock.backends.eager.kernels import KERNELS as ON_HOST
-from penstock.backends.eager.lazy import deferred
 from penstock.backends.eager.places import kernel
+from penstock.backends.eager.reached import reach
+from penstock.backends.eager.walk import walk
 from penstock.backends.inductor import draws
 from penstock.backends.inductor.artefact import Artefacts
-from penstock.backends.inductor.capture import capture, reads_text
+from penstock.backends.inductor.capture import SORTING, capture, mark
+from penstock.backends.inductor.chosen import Choice
 from penstock.backends.inductor.lockstep import Lockstep
 from penstock.backends.inductor.region import DeviceRegion
-from penstock.backends.inductor.sites import by_site
+from penstock.backends.inductor.sites import Site, by_site
 from penstock.backends.inductor.toolchain import compiler, keep_cache
-from penstock.ir.op import Op
+from penstock.backends.inductor.ways import captured, walks, way
 from penstock.ir.ops import exposed
-from penstock.ir.region import Region
 from penstock.passes.buckets import by_bucket
 from penstock.passes.build import StepGraph
 from penstock.passes.dead_code import dead_code
@@ -36,64 +36,71 @@ KERNELS: Kernels = {
     exposed.accept_words: (kernel(draws.accept_words),),
     exposed.supported: (kernel(draws.supported),),
 }
-OF_THE_HOST = ("fuse_sampling",)
-"""Optimisations for a walk on the host, which comes to few sites; a region walks over all tokens."""
+OF_THE_HOST = ("narrow", "fuse_sampling")
+"""Optimisations for draws and walks on the host, which has kernels for candidates; a region draws among all tokens."""
 TOKEN = 2
 """Which of a walk's results the selected tokens are."""
 
 
-def lower(step: StepGraph, artefacts: Artefacts, tick: Tick | None = None, without: Collection[str] = ()) -> Step:
-    """``step(*handles) -> handles``; without a C++ compiler, which is warned of, as the eager backend has it."""
+def lower(
+    step: StepGraph, artefacts: Artefacts, tick: Tick | None = None, without: Collection[str] = (), lockstep: bool = False
+) -> Step:
+    """``step(*handles) -> handles``; without a C++ compiler, which is warned of, as the eager backend has it.
+
+    ``lockstep``: every walk that can be is one region over all rows, as a device wants it, whatever is faster on this host.
+    """
     if compiler() is None:
         warnings.warn("there is no C++ compiler (set CXX to one): the pipeline runs eager", RuntimeWarning, stacklevel=2)
         return eager.lower(step, tick, without)
     keep_cache()
-    return by_bucket(step, lambda each: lowered(each, artefacts, tick, without))
+    return by_bucket(step, lambda each: compiled(placed(each, artefacts, without, lockstep), KERNELS, tick))
 
 
-def lowered(step: StepGraph, artefacts: Artefacts, tick: Tick | None = None, without: Collection[str] = ()) -> Step:
-    """The step of one bucket."""
-    graph, _ = optimised(step.graph, {*without, *OF_THE_HOST})
+def placed(step: StepGraph, artefacts: Artefacts, without: Collection[str] = (), lockstep: bool = False) -> fx.Graph:
+    """The step of one bucket, every region and walk where it runs."""
+    graph = marked(step.graph, without, lockstep)
+    artefacts.report.walks |= {node.meta["stage"]: str(node.meta["way"]) for node in graph.nodes if "way" in node.meta}
+    graph = capture(graph, partial(DeviceRegion, artefacts=artefacts))
+    for node in walks(graph):
+        if node.meta["way"].name == "sites":
+            over_sites(graph, node, artefacts)
+    eager.place_regions(graph)
+    return graph
+
+
+def marked(step: fx.Graph, without: Collection[str] = (), lockstep: bool = False) -> fx.Graph:
+    """The step optimised, its noise exposed; walks have their ``way`` as metadata, nodes of a region their ``region``."""
+    graph, _ = optimised(step, {*without, *OF_THE_HOST} if lockstep else without)
     expose_noise(graph)
-    walks = [node for node in graph.nodes if isinstance(node.target, Region) and node.target.data["label"] == "walk"]
-    for node in walks:
-        if (why := stays(node)) is None:
+    for node in walks(graph):
+        node.meta["way"] = way(node, lockstep)
+        if node.meta["way"].name == "lockstep":
             in_lockstep(graph, node)
-        else:
-            artefacts.report.refused[f"{node.meta['stage']}"] = why
     dead_code(graph)
-    for node in (node for node in walks if isinstance(node.target, Lockstep)):
+    for node in [node for node in graph.nodes if isinstance(node.target, Lockstep)]:
         with graph.inserting_before(node):
             node.update_kwarg("composed", by_site(node.kwargs["composed"]))
     dead_code(graph)
-    graph = capture(graph, partial(DeviceRegion, artefacts=artefacts))
-    eager.place_regions(graph)
-    return compiled(graph, KERNELS, tick)
+    mark(graph, () if lockstep else SORTING)
+    return graph
 
 
-def stays(walk: fx.Node) -> str | None:
-    """Why a walk is left to the host, which asks at the few sites that are read: what answers is there, or no shape is fixed."""
-    for node in deferred((given(walk)["composed"],)):
-        if on_host(node):
-            return f"{node.meta['stage']} is asked on the host, site by site"
-        if reads_text(node):
-            return f"{node.meta['stage']} reads the whole text, which grows"
-    return None
-
-
-def on_host(node: fx.Node) -> bool:
-    return isinstance(node.target, Op) and node.target.category == "host"
-
-
-def given(walk: fx.Node) -> dict[str, Any]:
-    """What a walk names of what it captures."""
-    count, names = len(walk.target.carried), walk.target.data["given"]  # type: ignore[union-attr]
-    return dict(zip(names, walk.args[count : count + len(names)], strict=True))
+def over_sites(graph: fx.Graph, node: fx.Node, artefacts: Artefacts) -> None:
+    """A walk on the host that calls what is compiled at each site."""
+    region, rule, given = node.target, node.target.data["rule"], captured(node)  # type: ignore[union-attr]
+    node.args, node.kwargs = (), {name: value for name, value in given.items() if name not in ("q", "rank")}
+    dead_code(graph)  # what only the region itself reads, so that sites can wait
+    with graph.inserting_before(node):
+        composed = by_site(given["composed"], Site)
+    node.update_kwarg("composed", composed)
+    node.target = walk(region, {rule.name: Choice(region, composed.target, artefacts)})  # type: ignore[arg-type]
+    dead_code(graph)
+    reach(node)
 
 
 def in_lockstep(graph: fx.Graph, node: fx.Node) -> None:
     """A walk for all rows at once, its address words beside what it reads; the host tells of rows that it found nothing for."""
-    lockstep, reads = Lockstep(node.target), given(node)  # type: ignore[arg-type]
+    lockstep, reads = Lockstep(node.target), captured(node)  # type: ignore[arg-type]
     key, stage, source = reads.pop("key"), lockstep.data["stage"], lockstep.data["source"]
     with graph.inserting_before(node):
         if not lockstep.greedy:

@@ -1,4 +1,4 @@
-"""A site's logits composed when the walk comes to it, for all rows at once: the others' are never made."""
+"""A site's logits composed when the walk comes to it: the others' are never made."""
 
 from typing import Any
 
@@ -33,20 +33,38 @@ class Sites:
         return composed
 
 
+class Site(Sites):
+    """The same for one row and site after the other, as a walk on the host comes to them."""
+
+    def __init__(self, graph: fx.Graph, made_of: tuple[Any, ...], lead: tuple[int, ...]) -> None:
+        super().__init__(graph, made_of, lead)
+        self.leaves, self.tree = pytree.tree_flatten(made_of)
+        self.of_site = [x.shape[:2] == lead for x in self.leaves]
+
+    def reads(self, b: int, s: int) -> list[Tensor]:
+        """What one site is made of: ``[1,1,...]``, or ``[1]`` of what a row has for all of its sites."""
+        pairs = zip(self.leaves, self.of_site, strict=True)
+        return [x[b : b + 1, s : s + 1] if of_site else x[b : b + 1] for x, of_site in pairs]
+
+    def __call__(self, b: int, s: int) -> tuple[Tensor, None]:
+        """Logits ``[v]``, all tokens': what a walk on the host reads of a site."""
+        return self.run(pytree.tree_unflatten(self.reads(b, s), self.tree))[0, 0], None
+
+
 class Composing:
     """A node's target: makes `Sites` of values; its graph is what shapes a site by that site alone."""
 
     __name__ = "sites"
 
-    def __init__(self, graph: fx.Graph) -> None:
-        self.graph = graph
+    def __init__(self, graph: fx.Graph, made: type[Sites], tree: pytree.TreeSpec) -> None:
+        self.graph, self.made, self.tree = graph, made, tree
 
     def __call__(self, *values: Any) -> Sites:
         lead = next(x.shape[:2] for x in pytree.tree_leaves(values) if x.dim() > 1)
-        return Sites(self.graph, values, lead)
+        return self.made(self.graph, values, lead)
 
 
-def by_site(composed: fx.Node) -> fx.Node:
+def by_site(composed: fx.Node, made: type[Sites] = Sites) -> fx.Node:
     """A new node that gives ``composed`` site by site; what only it reads is dead from then on."""
     late = deferred((composed,))
     inputs = list(dict.fromkeys(used for node in late for used in node.all_input_nodes if used not in late)) or [composed]
@@ -55,4 +73,7 @@ def by_site(composed: fx.Node) -> fx.Node:
     for node in late:
         values[node] = inner.node_copy(node, values.__getitem__)
     inner.output((values[composed],))
-    return composed.graph.call_function(Composing(inner), tuple(inputs))
+    tree = pytree.tree_structure(tuple(node.meta["example"] for node in inputs))
+    sites = composed.graph.call_function(Composing(inner, made, tree), tuple(inputs))
+    sites.meta |= {name: composed.meta[name] for name in ("stage", "source") if name in composed.meta}
+    return sites

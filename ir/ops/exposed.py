@@ -60,11 +60,28 @@ def negative_exponentials(address: Int[Tensor, "*B"], size: int) -> Float[Tensor
     return torch.log1p(((x.float() + float(HALF)) * float(SCALE)).clamp(min=float(LEAST)))
 
 
+BLOCK = 128
+"""Entries that are compared with each other first; many processors find the largest of a few far sooner than where it is."""
+
+
+def first_largest(values: Float[Tensor, "*B V"]) -> Int[Tensor, "*B"]:
+    """``values.argmax(-1)``: the lowest place of those that tie, and of what is no number where there is such; by blocks."""
+    whole = values.shape[-1] // BLOCK * BLOCK
+    if whole < 4 * BLOCK:
+        return values.argmax(-1)
+    blocks = values[..., :whole].reshape(*values.shape[:-1], -1, BLOCK)
+    best = blocks.amax(-1).argmax(-1, keepdim=True)
+    place = best * BLOCK + blocks.gather(-2, best[..., None].expand(*best.shape, BLOCK))[..., 0, :].argmax(-1, keepdim=True)
+    if whole < values.shape[-1]:
+        place = torch.cat([place, whole + values[..., whole:].argmax(-1, keepdim=True)], -1)
+    return place.gather(-1, values.gather(-1, place).argmax(-1, keepdim=True)).squeeze(-1)
+
+
 @op()
 def earliest(weights: Float[Tensor, "B V"], address: Int[Tensor, "B"]) -> Int[Tensor, "B"]:
     """The token whose exponential at this address, over its weight, is least; `NOTHING` where it has no weight."""
     noise = negative_exponentials(address, weights.shape[-1]).to(weights)
-    token = (-noise / weights).argmin(-1)
+    token = first_largest(noise / weights)
     return torch.where(weights.gather(-1, token[:, None])[:, 0] > 0, token, NOTHING)
 
 

@@ -8,7 +8,7 @@ from penstock.backends.enumerate.certify import Certificate, certify as certifie
 from penstock.decode.asked import Params
 from penstock.decode.dialogue import Prompt
 from penstock.decode.generation import Generation
-from penstock.decode.means import Backend, Dtype, Means
+from penstock.decode.means import BACKENDS, Backend, Dtype, Means
 from penstock.decode.runner import Runner
 from penstock.dsl import spec
 from penstock.dsl.drawn import pipeline_drawing
@@ -30,6 +30,7 @@ from penstock.traced import traced
 
 SMALL = 3
 """The vocabulary that pipelines are certified over."""
+STAGES = ("spec", "ir", "passes")
 FORMS: Mapping[str, Callable[[Drawing], str]] = {"text": str, "mermaid": mermaid, "svg": svg}
 """Ways to write a picture down; text is the spec, or the graph's own lines."""
 
@@ -61,18 +62,22 @@ def show(
     stage: Literal["spec", "ir", "passes"] = "spec",
     form: Literal["text", "mermaid", "svg"] = "text",
     without: Collection[str] = (),
+    backend: Backend = "auto",
 ) -> str:
     """The pipeline as it was declared (spec), or its step as it was traced and typed (ir): as text, Mermaid or SVG.
 
-    Or, as text, what every optimisation did to the step and why (passes), but for those ``without``.
+    Or, as text, what every optimisation did to the step and why (passes), but for those ``without``; and, with ``backend``
+    inductor, what of it is compiled and what stays on the host.
     """
-    for what, value, known in (("stage", stage, ("spec", "ir", "passes")), ("form", form, FORMS)):
+    for what, value, known in (("stage", stage, STAGES), ("form", form, FORMS), ("backend", backend, BACKENDS)):
         if value not in known:
             raise PenstockError(f"there is no {what} {value!r} to show", fix=f"name one of {', '.join(known)}")
+    if backend != "auto" and stage != "passes":
+        raise PenstockError(f"a backend changes nothing of the stage {stage}", fix="ask for the stage passes, or leave it out")
     if stage == "passes":
         if form != "text":
             raise PenstockError(f"passes are told as text, not as {form}", fix="draw the stage ir, or leave form out")
-        return "\n".join(rewritten(check(pipeline), without)) + "\n"
+        return "\n".join(rewritten(check(pipeline), without, backend)) + "\n"
     if form == "text":
         return spec.dump(pipeline) if stage == "spec" else show_graph(check(pipeline).graph) + "\n"
     drawing = pipeline_drawing(pipeline) if stage == "spec" else step_drawing(check(pipeline).graph)

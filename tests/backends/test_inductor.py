@@ -92,12 +92,12 @@ def graph_of(stages: tuple[Any, ...]) -> StepGraph:
     return build(elaborate(stages), facts, eos=(2, 5))
 
 
-def both(stages: tuple[Any, ...], batch: int, artefacts: Artefacts) -> tuple[list[Decoded], ...]:
+def both(stages: tuple[Any, ...], batch: int, artefacts: Artefacts, lockstep: bool = False) -> tuple[list[Decoded], ...]:
     """``(inductor, meaning)``: the same requests decoded twice."""
     graph = graph_of(stages)
     models = {v: m for v, m in MODELS.items() if f"view:{v}" in graph.handles}
     requests = [Request(dict.fromkeys(models, PROMPTS[b]), (14, 3, 9)[b % 3], key=b) for b in range(batch)]
-    steps = lower(graph, artefacts), interpreted(graph)
+    steps = lower(graph, artefacts, lockstep=lockstep), interpreted(graph)
     return tuple(Decoder(graph, models, step).decode(requests) for step in steps)
 
 
@@ -118,34 +118,85 @@ def traced(monkeypatch):
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("draft", DRAFTS)
 def test_tokens_are_those_of_the_meaning(draft, shape, traced):
-    """Rows alone and three that are padded to four, a shape and a draft each."""
-    artefacts = Artefacts()
+    """Rows alone and three that are padded to four, a shape and a draft each, each walk where it is fastest."""
+    artefacts, stages = Artefacts(), (*DRAFTS[draft], TARGET, *SHAPES[shape])
     alone = (list(DRAFTS).index(draft) + list(SHAPES).index(shape)) % 2
-    inductor, meaning = both((*DRAFTS[draft], TARGET, *SHAPES[shape]), 1 if alone else 3, artefacts)
+    inductor, meaning = both(stages, 1 if alone else 3, artefacts)
+    assert inductor == meaning and not artefacts.report.refused
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("draft", DRAFTS)
+def test_walks_in_lockstep_give_the_tokens_of_the_meaning(draft, shape, traced):
+    artefacts, stages = Artefacts(), (*DRAFTS[draft], TARGET, *SHAPES[shape])
+    alone = (list(DRAFTS).index(draft) + list(SHAPES).index(shape)) % 2
+    inductor, meaning = both(stages, 3 if alone else 1, artefacts, lockstep=True)
     assert inductor == meaning
     assert traced and not artefacts.report.refused
+    assert artefacts.report.walks == {"accept": "in lockstep: it is asked for"}
 
 
+@pytest.mark.parametrize("lockstep", [False, True])
 @pytest.mark.parametrize("draft, verifier", RULES.items(), ids=list(RULES))
-def test_every_rule_walks_in_lockstep(draft, verifier, traced):
+def test_every_rule_walks(draft, verifier, lockstep, traced):
     artefacts = Artefacts()
-    inductor, meaning = both((*DRAFTS[draft.split()[0]], *verifier, Temperature(value=0.8)), 5, artefacts)
+    stages = (*DRAFTS[draft.split()[0]], *verifier, Temperature(value=0.8))
+    inductor, meaning = both(stages, 5, artefacts, lockstep)
     assert inductor == meaning
     assert traced and not artefacts.report.refused
     assert any(len(r.tokens) > r.steps for r in inductor)  # drafts are taken, else a walk of one site would do
 
 
-def test_a_host_stage_is_asked_on_the_host(traced):
-    artefacts = Artefacts()
-    lower(graph_of((*DRAFTS["chain"], TARGET, AskedOnHost())), artefacts)
-    assert artefacts.report.refused == {"accept": "transform.on_host.0 is asked on the host, site by site"}
+WAYS: dict[str, tuple[tuple[Any, ...], str]] = {
+    "no draft": ((TARGET, *SHAPES["penalty"]), "in lockstep: every row reads its one site"),
+    "a draft": ((*DRAFTS["ranked"], TARGET), "on the host, its sites compiled: rows read few of a draft's sites, and end apart"),
+    "greedy": (
+        (*DRAFTS["chain"], TARGET, *SHAPES["greedy"]),
+        "on the host: an argmax of the few sites that it reads takes less than a call",
+    ),
+    "top-k": (
+        (TARGET, *SHAPES["narrow"]),
+        "on the host: it draws among candidates, for which the host has kernels",
+    ),
+    "top-p": (
+        (*DRAFTS["chain"], TARGET, TopP(p=0.8)),
+        "on the host: it draws among candidates, for which the host has kernels",
+    ),
+    "coins": (
+        (*DRAFTS["chain"], TARGET),
+        "on the host: rule kseq mostly takes a child before anything is drawn, where compiled code does both",
+    ),
+    "asked": ((*DRAFTS["chain"], TARGET, AskedOnHost()), "on the host: transform.on_host.0 is asked on the host, site by site"),
+    "the text": (
+        (*DRAFTS["chain"], TARGET, NoRepeatNGram(size=2)),
+        "on the host: transform.no_repeat_ngram.0 reads the whole text, which grows",
+    ),
+}
 
 
-def test_what_reads_the_growing_text_is_read_on_the_host(traced):
+@pytest.mark.parametrize("stages, told", WAYS.values(), ids=list(WAYS))
+def test_where_a_walk_runs_and_why(stages, told, traced):
     artefacts = Artefacts()
-    inductor, meaning = both((*DRAFTS["chain"], TARGET, NoRepeatNGram(size=2)), 3, artefacts)
+    lower(graph_of(stages), artefacts)
+    assert artefacts.report.walks == {"accept": told}
+
+
+def test_what_cannot_be_compiled_stays_on_the_host_in_lockstep_too(traced):
+    artefacts = Artefacts()
+    inductor, meaning = both((*DRAFTS["chain"], TARGET, NoRepeatNGram(size=2)), 3, artefacts, lockstep=True)
     assert inductor == meaning
-    assert artefacts.report.refused == {"accept": "transform.no_repeat_ngram.0 reads the whole text, which grows"}
+    assert artefacts.report.walks == {"accept": WAYS["the text"][1]}
+
+
+def test_sites_are_compiled_once_for_all_batches(traced):
+    """Their shapes know no batch."""
+    artefacts, stages = Artefacts(), (*DRAFTS["ranked"], TARGET, Temperature(value=0.8))
+    step, graph = lower(graph_of(stages), artefacts), graph_of(stages)
+    for batch in (1, 3, 5):
+        requests = [Request(dict.fromkeys(MODELS, PROMPTS[b]), 12, key=b) for b in range(batch)]
+        decoded = [Decoder(graph, MODELS, each).decode(requests) for each in (step, interpreted(graph))]
+        assert decoded[0] == decoded[1]
+    assert artefacts.report.regions == len(traced) == 1
 
 
 def test_a_region_is_compiled_for_few_shapes(traced):
@@ -160,7 +211,7 @@ def test_a_region_is_compiled_for_few_shapes(traced):
 
 def test_a_region_asks_for_no_number_and_has_fixed_shapes(traced):
     """One read a region, of one block of integers, is all that the host sees of it."""
-    both((*DRAFTS["paths"], TARGET, *SHAPES["narrow"]), 3, Artefacts())
+    both((*DRAFTS["paths"], TARGET, *SHAPES["narrow"]), 3, Artefacts(), lockstep=True)
     called = {str(node.target) for graph in traced for node in graph.graph.nodes}
     assert not {name for name in called if "nonzero" in name or "_local_scalar_dense" in name}
     assert len(traced) == 2  # a level of draws, and the walk
@@ -190,7 +241,7 @@ def test_a_region_that_runs_uncompiled_reads_nothing_either(monkeypatch):
 
     monkeypatch.setattr(artefact, "built", built)
     monkeypatch.setattr("penstock.backends.inductor.lower.compiler", lambda: "c++")
-    inductor, meaning = both((*DRAFTS["paths"], TARGET, *SHAPES["grammar"]), 2, Artefacts())
+    inductor, meaning = both((*DRAFTS["paths"], TARGET, *SHAPES["grammar"]), 2, Artefacts(), lockstep=True)
     assert inductor == meaning and counted.count == 0
     with counted:
         assert bool(torch.ones(()) > 0)
@@ -255,9 +306,9 @@ def test_what_was_compiled_is_kept_where_the_user_says(monkeypatch, tmp_path):
 
 @pytest.mark.skipif(compiler() is None, reason="needs a C++ compiler")
 def test_compiled_once_kept_for_the_next_run_and_the_same_tokens(monkeypatch, tmp_path):
-    """The one test that compiles: a sampled and a greedy step."""
+    """The one test that compiles: a walk in lockstep, and sites of a walk on the host."""
     monkeypatch.setenv(CACHE, str(tmp_path))
-    for stages in ((TARGET, *SHAPES["penalty"]), (TARGET, *SHAPES["greedy"])):
+    for stages in ((TARGET, *SHAPES["penalty"]), (*DRAFTS["ranked"], TARGET, Temperature(value=0.8))):
         first, again = Artefacts(), Artefacts()
         inductor, meaning = both(stages, 3, first)
         assert inductor == meaning

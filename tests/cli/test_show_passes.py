@@ -60,7 +60,24 @@ def test_what_is_switched_off_is_said_and_changes_no_token(spec):
     assert len({tuple(each.generate(["Mia has 3"])[0].tokens) for each in asked}) == 1
 
 
+def test_it_tells_what_inductor_compiles_and_where_walks_run(spec):
+    sampled = ("--passes", "--backend", "inductor", "-o", "transform.temperature.value=0.7")
+    _, text = shown(spec, *sampled, "-o", "drafter.model.length=1")
+    assert "  walk of accept, on the host: it draws among candidates, for which the host has kernels\n" in text
+    _, text = shown(spec, *sampled, "--without", "narrow", "--without", "fuse_sampling", "-o", "transform.top_k.k=1000000")
+    regions = text.split("inductor\n  walk of accept, on the host: ")[1].split("step in 2 regions\n")[1]
+    draws = [line for line in regions.splitlines() if "= earliest(" in line]
+    assert [line.rsplit("  ", 1)[1] for line in draws] == ["[region 0]", "[region 1]"]
+    assert not [line for line in regions.splitlines() if "= top_k(" in line and "[region" in line]  # a sort, where it is compiled
+    _, text = shown(spec, "--passes", "--without", "narrow")
+    assert "region" not in text
+
+
 def test_mistakes(spec):
+    code, text = shown(spec, "--backend", "inductor")
+    assert code == 2 and "a backend changes nothing of the stage spec" in text
+    code, text = shown(spec, "--passes", "--backend", "cuda")
+    assert code == 2 and "there is no backend 'cuda' to show" in text and "inductor" in text
     code, text = shown(spec, "--passes", "--without", "narow")
     assert code == 2 and "no optimisation 'narow'" in text and "fix: name one of simplify" in text
     code, text = shown(spec, "--passes", "--format", "svg")

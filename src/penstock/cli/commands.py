@@ -56,6 +56,7 @@ def show(
     form: Annotated[str, typer.Option("--format", help="One of text, mermaid, svg.")] = "text",
     passes: Annotated[bool, typer.Option("--passes", help="What every optimisation did to the step, and why.")] = False,
     without: Without = None,
+    backend: Annotated[str, typer.Option(help="With --passes, inductor also says what is compiled.")] = "auto",
 ) -> None:
     """Print the pipeline as text, or draw it as Mermaid or SVG.
 
@@ -63,9 +64,11 @@ def show(
     penstock show spec.yaml --format svg > pipeline.svg
     penstock show spec.yaml --stage ir
     penstock show spec.yaml --passes
+    penstock show spec.yaml --passes --backend inductor
     """
     pipeline, wanted = penstock.load(spec, override or ()), "passes" if passes else stage
-    typer.echo(penstock.show(pipeline, stage=wanted, form=form, without=without or ()), nl=False)  # type: ignore[arg-type]
+    shown = penstock.show(pipeline, stage=wanted, form=form, without=without or (), backend=backend)  # type: ignore[arg-type]
+    typer.echo(shown, nl=False)
 
 
 @app.command()
