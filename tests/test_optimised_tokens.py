@@ -121,7 +121,7 @@ def test_no_optimisation_changes_a_token(stages):
 
 
 @pytest.mark.full
-@settings(max_examples=1500, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=400, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(pipelines)
 def test_no_optimisation_changes_a_token_of_many_pipelines(stages):
     with pytest.MonkeyPatch.context() as patch:

@@ -43,14 +43,14 @@ class Blocks:
         """Rows and places ``[c]`` of all values not below their row's floor, in order; what is no number is among them."""
         floor = np.array(floors, self.values.dtype)[:, None]
         (rows, size), count = self.values.shape, self.maxima.shape[1]
+        covered = count * self.width
         row, block = np.divmod(np.flatnonzero(~(self.maxima < floor)), count)
         if self.width == 1:
             return row, block
-        blocks = self.values[:, : count * self.width].reshape(rows, count, self.width)[row, block]
+        blocks = self.values[:, :covered].reshape(rows, count, self.width)[row, block]
         at, inside = np.divmod(np.flatnonzero(~(blocks < floor[row])), self.width)
         row, place = row[at], block[at] * self.width + inside
-        left = np.flatnonzero(~(self.values[:, count * self.width :] < floor))
-        if not len(left):
+        if covered == size:
             return row, place
-        rest, beyond = np.divmod(left, size - count * self.width)
-        return np.divmod(np.sort(np.concatenate((row * size + place, rest * size + beyond + count * self.width))), size)
+        left, beyond = np.divmod(np.flatnonzero(~(self.values[:, covered:] < floor)), size - covered)
+        return np.divmod(np.sort(np.concatenate((row * size + place, left * size + covered + beyond))), size)

@@ -28,31 +28,30 @@ def shaped_candidates(logits: Tensor, seen: Tensor | None, alpha: float, tempera
     size = logits.shape[-1]
     if k >= size:
         return torch.arange(size).expand(logits.shape)
-    rows, said = logits.reshape(-1, size), None if seen is None else seen.reshape(-1, size)
-    row, near = shortlist(rows, said, alpha, k)
-    few = rows[row, near]
+    values, said = array(logits).reshape(-1, size), None if seen is None else seen.numpy().reshape(-1, size)
+    row, near = shortlist(values, said, alpha, k, ROUNDINGS * torch.finfo(logits.dtype).eps)
+    few = torch.from_numpy(values[row, near]).to(logits.dtype)
     if said is not None:
-        few = repetition_penalty.meaning(few, said[row, near], alpha)
-    few, ends = array(scale.meaning(few, temperature)), np.searchsorted(row, np.arange(len(rows) + 1))
+        few = repetition_penalty.meaning(few, torch.from_numpy(said[row, near]), alpha)
+    few, ends = array(scale.meaning(few, temperature)), np.searchsorted(row, np.arange(len(values) + 1))
     found = [near[i:j][settled(few[i:j], k)] for i, j in pairwise(ends.tolist())]
-    return torch.from_numpy(np.stack(found)).view(*logits.shape[:-1], k)
+    return torch.from_numpy(np.concatenate(found)).view(*logits.shape[:-1], k)
 
 
-def shortlist(rows: Tensor, seen: Tensor | None, alpha: float, k: int) -> tuple[Any, Any]:
-    """Rows and tokens ``[c]``, in order: whoever may be among a row's k largest once it is shaped.
+def shortlist(values: Any, said: Any, alpha: float, k: int, share: float) -> tuple[Any, Any]:
+    """Rows and tokens ``[c]``, in order: whoever may be among the k largest of a row of ``values [r,v]`` once it is shaped.
 
     Of the ``k + n`` largest logits at most n were seen, so that k unseen ones are not below their bound. Whoever is largest when
     all is shaped is not below it either, or was seen and raised, which takes an ``alpha`` below 1. A quotient may round to
-    another's, so the bound is lowered by what that can be.
+    another's, so the bound is lowered by what that can be, a share of it.
     """
-    said, share = None if seen is None else seen.numpy(), ROUNDINGS * torch.finfo(rows.dtype).eps
-    most = [k] * len(rows) if said is None else [k + int(np.count_nonzero(row)) for row in said]
-    blocks = Blocks.of(array(rows), max(most))
+    most = [k] * len(values) if said is None else [k + int(np.count_nonzero(row)) for row in said]
+    blocks = Blocks.of(values, max(most))
     bounds = [blocks.bound(row, among) for row, among in enumerate(most)]
     row, near = blocks.not_below([bound - abs(bound) * share for bound in bounds])
     if said is None or alpha >= 1:
         return row, near
-    size = rows.shape[1]
+    size = values.shape[1]
     raised = np.concatenate([i * size + np.flatnonzero(each) for i, each in enumerate(said)])
     return np.divmod(np.union1d(row * size + near, raised), size)
 
@@ -60,6 +59,9 @@ def shortlist(rows: Tensor, seen: Tensor | None, alpha: float, k: int) -> tuple[
 def settled(values: Any, k: int) -> Any:
     """The places of the k largest of ``values [c]``, of those that tie the first; what is no number is largest."""
     least = np.partition(values, len(values) - k)[-k]
+    kept = np.flatnonzero(~(values < least))
+    if len(kept) == k:
+        return kept
     if np.isnan(least):
         return np.flatnonzero(np.isnan(values))[:k]
     kept = ~(values <= least)

@@ -57,22 +57,27 @@ def near_the_top(logits: Tensor, p: float | Tensor) -> Tensor:
 
 def in_nucleus(values: Any, p: Any) -> Any:
     """Which of few tokens ``[*b,c]`` are the fewest that reach p; all of a row whose largest is no finite number."""
+    top = values.max(-1, keepdims=True)
+    if not (told := np.isfinite(top)).all():
+        return in_nucleus(np.where(told, values, 0), p) | ~told
     ordered = np.sort(values)[..., ::-1]
-    top = ordered[..., :1]
-    told = np.isfinite(top)
-    mass = np.cumsum(np.exp(np.minimum(ordered - np.where(told, top, 0), 0)), -1, np.float64)
-    count = 1 + np.count_nonzero(mass[..., :-1] < p * mass[..., -1:], -1, keepdims=True)
-    least = np.take_along_axis(ordered, count - 1, -1)
-    above, tied = values > least, values == least
-    room = count - np.count_nonzero(above, -1, keepdims=True)
-    return above | tied & (tied.cumsum(-1) <= room) | ~told | (p >= 1)
+    mass = np.exp(ordered - top).cumsum(-1, np.float64)
+    needed = np.ones(values.shape, np.bool_)
+    needed[..., 1:] = (mass[..., :-1] < p * mass[..., -1:]) | (p >= 1)
+    least = np.where(needed, ordered, np.inf).min(-1, keepdims=True)
+    kept = values >= least
+    if np.count_nonzero(kept) == np.count_nonzero(needed):
+        return kept
+    tied, room = values == least, needed.sum(-1, keepdims=True) - (values > least).sum(-1, keepdims=True)
+    return kept & ~(tied & (tied.cumsum(-1) > room))
 
 
 def likely(values: Any, p: Any) -> Any:
     """Which of few tokens ``[*b,c]`` are at least p times as likely as the likeliest; all of a row that has none."""
     top = values.max(-1, keepdims=True)
-    told = np.isfinite(top)
-    return ~(np.exp(np.minimum(values - np.where(told, top, 0), 0)) < np.asarray(p, values.dtype)) | ~told
+    if not (told := np.isfinite(top)).all():
+        return likely(np.where(told, values, 0), p) | ~told
+    return ~(np.exp(values - top) < np.asarray(p, values.dtype))
 
 
 def supported(logits: Tensor) -> Tensor:
