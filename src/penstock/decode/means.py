@@ -18,7 +18,8 @@ class Means:
     """What a pipeline is run with."""
 
     backend: Backend = "auto"
-    """``auto`` is eager; inductor compiles what tokens are drawn from; interpret runs every op by its meaning, slowly."""
+    """``auto`` is eager; inductor compiles what tokens are drawn from, and forwards over few columns; interpret runs every
+    op by its meaning, slowly."""
     device: str = "cpu"
     dtype: Dtype = "auto"
     """What models compute in; ``auto`` is float32."""
