@@ -1,4 +1,10 @@
-"""The state ops on the host: rows are read as Python numbers and written where they are, which linear handles allow."""
+"""The state ops on the host: rows are read as Python numbers and written where they are, which linear handles allow.
+
+This is the plan of caches and buffers, and no pass has to make it: a handle has one owner, so its tensors are made when a batch
+begins and written in place from then on. Slots of accepted nodes move only where the accepted path is not the first nodes in
+order; tokens and lengths are written into their rows; masks and slots are windows onto tables that a shape has once. What a step
+still makes anew is as large as what it feeds and reads: its columns, and a distribution a site where tokens are drawn.
+"""
 
 from typing import Any
 

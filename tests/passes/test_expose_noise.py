@@ -1,11 +1,13 @@
 """Exposed noise: every race becomes arithmetic on address words, and draws what the race draws."""
 
 import pytest
+import torch
 
 from penstock.backends.interpret import Interpreter
 from penstock.backends.runtime.runner import Decoder, Request
 from penstock.backends.runtime.table import TableModel
 from penstock.ir.op import Op
+from penstock.ir.ops.exposed import first_largest
 from penstock.ir.region import copied
 from penstock.ir.show import show
 from penstock.ir.standin import StandIn
@@ -39,6 +41,17 @@ def test_exposed_draws_are_the_races(rule):
         for graph in (step.graph, exposed)
     )
     assert taken_apart == plain
+
+
+@pytest.mark.parametrize("size", [7, 512, 517, 1151])
+def test_the_first_largest_is_argmax_whatever_ties_or_is_no_number(size):
+    """Blocks, a rest behind them, and rows too short for either."""
+    draws = torch.Generator().manual_seed(size)
+    tied = torch.randint(0, 3, (64, 3, size), generator=draws).float()
+    voids = tied.masked_fill(torch.rand(tied.shape, generator=draws) < 0.002, torch.nan)
+    only_last = torch.full((1, size), -torch.inf).index_fill(1, torch.tensor(size - 1), 1.0)
+    for values in (tied, voids, only_last, torch.full((2, size), -torch.inf), torch.randn(5, size, generator=draws)):
+        assert torch.equal(first_largest(values), values.argmax(-1))
 
 
 def test_how_it_reads():

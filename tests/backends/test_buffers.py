@@ -1,0 +1,161 @@
+"""What a step reads of a device, and what it makes anew: one block of integers a region; nothing that grows with a cache."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch.overrides import TorchFunctionMode
+from torch.utils import _pytree as pytree
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from penstock.backends.eager import lower as eager
+from penstock.backends.inductor import artefact
+from penstock.backends.inductor.artefact import Artefacts
+from penstock.backends.inductor.lower import lower
+from penstock.backends.runtime.runner import Decoder, Request
+from penstock.backends.runtime.table import TableModel
+from penstock.ir.standin import StandIn
+from penstock.library import ModelDrafter, ModelVerifier, Temperature
+from penstock.passes.build import build
+from penstock.passes.order import elaborate
+
+VOCAB = 37
+PROMPTS = [[1], [2, 0, 1]]
+
+
+class Reads(TorchFunctionMode):
+    """Counts how often numbers are read of tensors that a device made: they, or views of them."""
+
+    ASKING = ("tolist", "numpy", "item", "__bool__", "__int__", "__float__", "__index__", "__array__", "cpu", "nonzero")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count, self.made = 0, list[torch.Tensor]()
+        """Held, so that no other tensor comes to lie where one of them was."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if getattr(func, "__name__", "") in self.ASKING:
+            self.count += any(args[0].untyped_storage().data_ptr() == x.untyped_storage().data_ptr() for x in self.made)
+        return func(*args, **(kwargs or {}))
+
+
+class Made(TorchDispatchMode):
+    """What torch made, views aside, and models' own: type and bytes of each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[tuple[torch.dtype, int]] = []
+
+    def reals(self) -> list[int]:
+        """Numbers in each tensor of reals."""
+        return [size // kind.itemsize for kind, size in self.found if kind.is_floating_point]
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        given = {x.untyped_storage().data_ptr() for x in pytree.tree_leaves((args, kwargs)) if isinstance(x, torch.Tensor)}
+        out = func(*args, **(kwargs or {}))
+        found = [x for x in pytree.tree_leaves(out) if isinstance(x, torch.Tensor)]
+        new = [x for x in found if x.untyped_storage().data_ptr() not in given]
+        self.found += [(x.dtype, x.untyped_storage().nbytes()) for x in new]
+        return out
+
+
+class Uncounted(TableModel):
+    """A model whose forwards are nobody's business here; what they give lies on a device."""
+
+    watch: Any = None
+
+    def forward(self, cache: Any, feed: Any) -> Any:
+        with torch.utils._python_dispatch._disable_current_modes():
+            out = super().forward(cache, feed)
+        if self.watch is not None:
+            self.watch.made.append(out.logits)
+        return out
+
+
+def decoder(temperature: float, made: Any) -> Decoder:
+    """A chain of three drafted tokens, lowered by ``made``."""
+    models = {"t": Uncounted(VOCAB, 1, 2), "draft:d": Uncounted(VOCAB, 1, 1, sharpness=1.2)}
+    facts = {v: StandIn(m.name, m.vocab, m.width, m.layers, m.capabilities) for v, m in models.items()}
+    stages = ModelDrafter(model="d", length=3), ModelVerifier(model="t"), Temperature(value=temperature)
+    graph = build(elaborate(stages), facts)
+    return Decoder(graph, models, made(graph))
+
+
+def stepping(made: Decoder, room: int) -> Any:
+    """One step after the other, of two rows with so much room."""
+    state = made.start([Request(dict.fromkeys(made.models, prompt), room, key=b) for b, prompt in enumerate(PROMPTS)])
+    handles = [state[name] for name in made.graph.handles]
+    while True:
+        handles = made.step(*handles)
+        yield
+
+
+@pytest.fixture
+def uncompiled(monkeypatch):
+    """Regions run as they are written; whoever is listed is told what they give, which lies on a device."""
+    watching: list[Any] = []
+
+    def built(function: Any, inputs: Any) -> Any:
+        def run(*args: Any) -> Any:
+            with torch.utils._python_dispatch._disable_current_modes():
+                out = function(*args)
+            for watch in watching:
+                watch.made += out
+            return out
+
+        return run
+
+    monkeypatch.setattr(artefact, "built", built)
+    monkeypatch.setattr("penstock.backends.inductor.lower.compiler", lambda: "c++")
+    return watching
+
+
+def test_a_step_reads_one_block_of_integers_a_region(uncompiled):
+    """Three draws, each fed to the next forward, and the walk; no logits are read, nor anything for the models' caches."""
+    made = decoder(0.8, lambda graph: lower(graph, Artefacts(), lockstep=True))
+    steps, reads = stepping(made, 64), Reads()
+    next(steps)
+    uncompiled.append(reads)
+    for model in made.models.values():
+        model.watch = reads
+    for number in range(1, 4):
+        with reads:
+            next(steps)
+        assert reads.count == 4 * number
+    with reads:
+        assert reads.made[-1].sum().isfinite() and reads.made[-1][0].tolist()
+    assert reads.count == 4 * 3 + 1  # a read of logits would have been seen
+
+
+LOWERED = {
+    "eager": eager.lower,
+    "inductor": lambda graph: lower(graph, Artefacts()),
+    "lockstep": lambda graph: lower(graph, Artefacts(), lockstep=True),
+}
+
+
+@pytest.mark.parametrize("backend", LOWERED)
+@pytest.mark.parametrize("temperature", [0, 0.8])
+def test_what_a_step_makes_does_not_grow_with_its_caches(temperature, backend, uncompiled):
+    """Texts and slots of 300 tokens or 3000: caches, tokens and masks are written where they are."""
+    found = []
+    for room in (300, 3000):
+        steps, made = stepping(decoder(temperature, LOWERED[backend]), room), Made()
+        for _ in range(20):  # tables of every shape that a step can have are made once
+            next(steps)
+        for _ in range(3):
+            with made:
+                next(steps)
+        found.append(made.found)
+    assert found[0] and found[0] == found[1]
+
+
+def test_a_greedy_step_makes_nothing_of_the_size_of_a_vocabulary():
+    steps, made = stepping(decoder(0, eager.lower), 64), Made()
+    next(steps)
+    with made:
+        next(steps)
+    assert made.found and max(made.reals(), default=0) < VOCAB
+    with made:
+        torch.zeros(VOCAB)
+    assert max(made.reals()) == VOCAB  # it would have been seen
