@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from penstock.bench.contenders import Generated
 from penstock.bench.machine import machine
 from penstock.bench.rounds import Contender, Laps, rounds
 from penstock.ir.errors import PenstockError
@@ -44,7 +45,8 @@ class Cell:
 
 def compiled(contenders: Mapping[str, Contender]) -> dict[str, Any]:
     """What compiling took of those that compile, most of it in the round that is not kept."""
-    reports = {name: getattr(getattr(each, "decoder", None), "compiled", None) for name, each in contenders.items()}
+    made = {name: getattr(each, "decoder", None) or getattr(each, "runner", None) for name, each in contenders.items()}
+    reports = {name: getattr(by, "compiled", None) for name, by in made.items() if not isinstance(contenders[name], Generated)}
     return {name: asdict(report) for name, report in reports.items() if report is not None}
 
 

@@ -121,7 +121,8 @@ def compiling_of(cell: Any) -> str:
 def loaded_or_compiled(report: Any) -> str:
     """One contender's part of that."""
     cached = f", {report['cached']} cached" if report["cached"] else ""
-    return f"{report['seconds']:.1f} s, {report['regions']} regions{cached}" if report["regions"] else "nothing compiled"
+    parts = [f"{report[part]} {part}" for part in ("regions", "forwards") if report.get(part)]
+    return f"{report['seconds']:.1f} s, {', '.join(parts)}{cached}" if parts else "nothing compiled"
 
 
 def columns(benchmark: str, laps: Any, names: list[str]) -> Iterator[str]:

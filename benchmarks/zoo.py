@@ -63,8 +63,10 @@ def cells() -> Iterator[Cell]:
 
 
 def beside_transformers(stages: tuple[Stage, ...], rows: int) -> dict[str, Contender]:
-    """What `penstock bench` compares."""
-    return Contest.of(pipeline(stages), [PROMPT], rows, TOKENS, Means()).contenders
+    """What `penstock bench` compares, and the pipeline compiled."""
+    contest = Contest.of(pipeline(stages), [PROMPT], rows, TOKENS, Means())
+    compiled = Pipelined(Runner(pipeline(stages), Means("inductor")), contest.work)
+    return contest.contenders | {"inductor": compiled}
 
 
 def batch_and_row(stages: tuple[Stage, ...]) -> dict[str, Contender]:
