@@ -112,13 +112,13 @@ def along_paths(
     stage: Any, start: Any, parent_site: Tensor, token: Tensor, raw: Tensor | None, asked: Asked = ()
 ) -> Any:
     """Path state at every site ``[b,1+n,...]``: the root's, then each node's from its parent site's and its token."""
-    rows = torch.arange(len(parent_site))
-    states = pytree.tree_map(lambda x: x[:, None], start)
-    for i in range(token.shape[1]):
+    rows, nodes = torch.arange(len(parent_site)), token.shape[1]
+    states = pytree.tree_map(lambda x: x[:, None].repeat(1, 1 + nodes, *[1] * (x.dim() - 1)), start)
+    for i in range(nodes):
         parent = parent_site[:, i]
         before = at_site(states, rows, parent)
         after = advance.meaning(stage, before, token[:, i], None if raw is None else raw[rows, parent], asked)
-        states = pytree.tree_map(lambda x, y: torch.cat([x, y[:, None]], 1), states, after)
+        pytree.tree_map(lambda x, y, i=i: x[:, 1 + i].copy_(y), states, after)  # joining them would copy each site once a node
     return states
 
 
