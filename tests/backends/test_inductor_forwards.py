@@ -6,16 +6,14 @@ from typing import Any
 import pytest
 import tiny_models
 import torch
-from tiny_shapes import CAPPED, CONTEXT, GPT, GROUPED, SLIDING, VOCAB, WIDE, model_of
-from torch import Tensor, nn
+from tiny_shapes import CAPPED, CONTEXT, GPT, GROUPED, LOCAL, MIXED, SLIDING, VOCAB, WIDE, model_of
+from torch import Tensor
 
 import penstock
 from penstock.backends.inductor import forwards
 from penstock.backends.inductor.artefact import Artefacts
 from penstock.backends.inductor.forwards import COLUMNS, MET, CompiledModel, check, shape_of, with_forwards
 from penstock.backends.runtime import hf
-from penstock.backends.runtime.hf import columns as columns_module
-from penstock.backends.runtime.hf.columns import Untraceable, columns_of
 from penstock.backends.runtime.table import TableModel
 from penstock.dsl.pipeline import Pipeline
 from penstock.ir.host import Feed
@@ -25,7 +23,8 @@ SLOTS = 40
 CACHED = [9, 17, 12]
 PARENTS = (-1, 0, 0, 2)
 SHAPES = {"llama": GROUPED, "gemma2": WIDE | SLIDING | CAPPED, "gpt2": GPT, "mistral": GROUPED | SLIDING}
-"""Grouped heads; windows in every other layer, attention and logits capped; learnt positions; windows in all layers."""
+SHAPES["gpt_oss"] = WIDE | MIXED | LOCAL
+"""Grouped heads; windows in every other layer, attention and logits capped; learnt positions; windows in all; sinks, experts."""
 
 
 @cache
@@ -203,41 +202,6 @@ def test_rounding_passes_and_nan_does_not():
             check(wrong, wanted)
 
 
-class Answering(nn.Module):
-    """Stands for a model's forward that does something no graph of one shape can."""
-
-    def __init__(self, fault: str) -> None:
-        super().__init__()
-        self.fault = fault
-
-    def forward(self, call: Any, cache: Any, inputs: dict[str, Tensor]) -> Tensor:
-        ids, x = inputs["input_ids"], torch.ones(2, 3, 4)
-        if self.fault == "asks":
-            return x * 2 if int(ids.sum()) else x
-        if self.fault == "counts":
-            return x + ids[ids > 1].sum()
-        if self.fault == "alters":
-            keys, values = cache.update(torch.ones(2, 1, 3, 4), torch.ones(2, 1, 3, 4), 0)
-            return call.instead(keys, keys * 2, values, None, None, None, None)
-        held = ids + 1
-        call.rules.append(lambda *at: held)
-        return x * ids[..., None]
-
-
-REASONS = {
-    "asks": "data-dependent|value out of a tracing tensor",
-    "counts": "aten.index.Tensor depends on what its columns hold",
-    "alters": "alters keys, values or masks",
-    "holds": "holds tensors of one call",
-}
-
-
-@pytest.mark.parametrize("fault", REASONS)
-def test_what_no_graph_of_one_shape_can_say_is_refused(fault):
-    with pytest.raises(Untraceable, match=REASONS[fault]):
-        columns_of(Answering(fault), 2, 3, torch.device("cpu"))
-
-
 def test_a_model_that_attends_by_itself_is_left_alone(traced):
     alone = hf.wrapped(model_of("llama", GROUPED), "llama")
     alone.capabilities -= {"stack"}
@@ -262,21 +226,6 @@ def test_views_of_one_model_share_it_and_others_stay_as_they_are(traced):
     found = with_forwards({"t": llama, "u": llama, "v": table}, Artefacts())
     assert found["v"] is table and found["t"] is found["u"] and found["t"].own is llama
     assert (found["t"].vocab, found["t"].capabilities) == (llama.vocab, llama.capabilities)
-
-
-def test_attention_is_asked_for_the_columns_that_there_are():
-    """What is beyond is zeros, and nothing of it is stored."""
-    noted, call = columns_module.Noted(), columns_module.Call(*[torch.zeros(1, 2)] * 2, torch.ones(1, 2, 2))
-    call.cache, call.masks = noted, [torch.zeros(1, 1, 2, 2)]
-    token = columns_module.CURRENT.set(call)
-    query, key, value = (torch.randn(2, heads, 5, 4) for heads in (6, 3, 3))
-    try:
-        out = torch.ops.penstock.attend(query, key, value, None, 1, 0, None, None)
-    finally:
-        columns_module.CURRENT.reset(token)
-    ((keys, _, layer),) = noted.given.values()
-    assert layer == 1 and torch.equal(keys, key[:1, :, 3:]) and out.shape == (2, 5, 6, 4)
-    assert not out[1].any() and not out[0, :3].any() and out[0, 3:].any()
 
 
 def test_a_pipeline_decodes_the_same_tokens(traced, monkeypatch):
