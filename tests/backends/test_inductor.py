@@ -16,6 +16,7 @@ from penstock.backends.inductor.toolchain import CACHE, compiler, keep_cache
 from penstock.backends.interpret import interpreted
 from penstock.backends.runtime.runner import Decoded, Decoder, Request
 from penstock.backends.runtime.table import TableModel
+from penstock.dsl.param import param
 from penstock.dsl.roles import Effect, Role
 from penstock.dsl.stage import Stage
 from penstock.ir.errors import PenstockError
@@ -189,11 +190,11 @@ def test_what_cannot_be_compiled_stays_on_the_host_in_lockstep_too(traced):
 
 
 def test_sites_are_compiled_once_for_all_batches(traced):
-    """Their shapes know no batch; walks go deep, so that sites below the root are read."""
-    artefacts, graph = Artefacts(), graph_of((*DRAFTS["ranked"], TARGET, *SHAPES["penalty"]), eos=())
+    """Their shapes know no batch; sites below the root are read, and what a row's request has set for all of its sites."""
+    artefacts, graph = Artefacts(), graph_of((*DRAFTS["ranked"], TARGET, Repetition(alpha=param("a"))), eos=())
     step = lower(graph, artefacts)
     for batch in (1, 3, 5):
-        requests = [Request(dict.fromkeys(MODELS, PROMPTS[b]), 16, key=b) for b in range(batch)]
+        requests = [Request(dict.fromkeys(MODELS, PROMPTS[b]), 16, key=b, params={"a": 1.1 + b}) for b in range(batch)]
         decoded, meaning = (Decoder(graph, MODELS, each).decode(requests) for each in (step, interpreted(graph)))
         assert decoded == meaning and sum(len(r.tokens) for r in decoded) > 1.1 * sum(r.steps for r in decoded)
     assert artefacts.report.regions == len(traced) == 1
