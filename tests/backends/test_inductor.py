@@ -16,6 +16,7 @@ from penstock.backends.inductor.toolchain import CACHE, compiler, keep_cache
 from penstock.backends.interpret import interpreted
 from penstock.backends.runtime.runner import Decoded, Decoder, Request
 from penstock.backends.runtime.table import TableModel
+from penstock.dsl.param import param
 from penstock.dsl.roles import Effect, Role
 from penstock.dsl.stage import Stage
 from penstock.ir.errors import PenstockError
@@ -86,10 +87,10 @@ def answered(logits: Float[torch.Tensor, "*B V"]) -> Float[torch.Tensor, "*B V"]
     return logits
 
 
-def graph_of(stages: tuple[Any, ...]) -> StepGraph:
+def graph_of(stages: tuple[Any, ...], eos: tuple[int, ...] = (2, 5)) -> StepGraph:
     models = {v: m for v, m in MODELS.items() if v == "t" or any(s.role == "drafter" for s in stages)}
     facts = {v: StandIn(m.name, m.vocab, m.width, m.layers, m.capabilities) for v, m in models.items()}
-    return build(elaborate(stages), facts, eos=(2, 5))
+    return build(elaborate(stages), facts, eos=eos)
 
 
 def both(stages: tuple[Any, ...], batch: int, artefacts: Artefacts, lockstep: bool = False) -> tuple[list[Decoded], ...]:
@@ -189,13 +190,13 @@ def test_what_cannot_be_compiled_stays_on_the_host_in_lockstep_too(traced):
 
 
 def test_sites_are_compiled_once_for_all_batches(traced):
-    """Their shapes know no batch."""
-    artefacts, stages = Artefacts(), (*DRAFTS["ranked"], TARGET, Temperature(value=0.8))
-    step, graph = lower(graph_of(stages), artefacts), graph_of(stages)
+    """Their shapes know no batch; sites below the root are read, and what a row's request has set for all of its sites."""
+    artefacts, graph = Artefacts(), graph_of((*DRAFTS["ranked"], TARGET, Repetition(alpha=param("a"))), eos=())
+    step = lower(graph, artefacts)
     for batch in (1, 3, 5):
-        requests = [Request(dict.fromkeys(MODELS, PROMPTS[b]), 12, key=b) for b in range(batch)]
-        decoded = [Decoder(graph, MODELS, each).decode(requests) for each in (step, interpreted(graph))]
-        assert decoded[0] == decoded[1]
+        requests = [Request(dict.fromkeys(MODELS, PROMPTS[b]), 16, key=b, params={"a": 1.1 + b}) for b in range(batch)]
+        decoded, meaning = (Decoder(graph, MODELS, each).decode(requests) for each in (step, interpreted(graph)))
+        assert decoded == meaning and sum(len(r.tokens) for r in decoded) > 1.1 * sum(r.steps for r in decoded)
     assert artefacts.report.regions == len(traced) == 1
 
 
