@@ -4,6 +4,7 @@ Both ways compute the same numbers up to rounding, so a race that is won by a ma
 derandomised, and none of them is that close.
 """
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -130,13 +131,15 @@ def test_no_optimisation_changes_a_token_of_many_pipelines(stages):
 
 
 def same_in_regions(stages: tuple[Any, ...]) -> None:
-    """The inductor backend, its regions run as they are: captured, in lockstep, on exposed noise."""
+    """The inductor backend, its regions run as they are, on exposed noise: walks where they are fastest, and in lockstep."""
     with pytest.MonkeyPatch.context() as patch:
         whole = texts(stages)
         patch.setattr(artefact, "built", lambda function, inputs: function)
         patch.setattr(inductor, "compiler", lambda: "c++")
-        patch.setattr(testing, "lower", lambda step, without: inductor.lower(step, artefact.Artefacts(), None, without))
-        assert texts(stages) == whole
+        for together in (False, True):
+            lower = partial(inductor.lower, lockstep=together)
+            patch.setattr(testing, "lower", lambda step, without, lower=lower: lower(step, artefact.Artefacts(), None, without))
+            assert texts(stages) == whole
 
 
 @settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
