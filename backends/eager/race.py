@@ -16,6 +16,8 @@ from penstock.ir.ops.logits import top_ids as top_ids_op
 
 CACHED = 1 << 16
 """The most exponentials that are made at once."""
+WIDE, SPARSE = 1 << 13, 4
+"""In rows of at least so many tokens, of which at most one in so many weighs anything, those are looked for first."""
 
 
 def race(weights: Tensor, key: Numbers, stage: str, purpose: str, at: Numbers, *, live: Numbers) -> Numbers:
@@ -63,8 +65,20 @@ def winners(weights: Tensor, words: list[int]) -> list[int]:
 
 def winner(weights: Tensor, word: int) -> int:
     """The token of weights ``[v]`` whose exponential at this address, over its weight, is least."""
+    ids = few_weighing(weights)
+    if ids is not None:
+        return int(ids[winner_among(weights[ids], ids, word)])
     low, high = halved(word)
     return int(least(negated(token_words(weights.shape[0]), np.uint32(low), np.uint32(high)), weights))
+
+
+def few_weighing(weights: Tensor) -> Tensor | None:
+    """The tokens that weigh anything, where they are few of many: noise is made for them alone. None where they are not."""
+    if len(weights) < WIDE:
+        return None
+    nothing = array(weights) <= 0  # not so of NaN, which is drawn, to be seen
+    count = len(weights) - np.count_nonzero(nothing)
+    return torch.from_numpy(np.flatnonzero(~nothing)) if 0 < count <= len(weights) // SPARSE else None
 
 
 def winner_among(weights: Tensor, ids: Tensor, word: int) -> int:
