@@ -1,4 +1,4 @@
-"""Lower a step graph so that draws and walks run compiled; models, state and host stages stay as the eager backend has them."""
+"""Lower a step graph so that draws and walks run compiled; state and host stages stay as the eager backend has them."""
 
 import warnings
 from collections.abc import Collection
