@@ -24,8 +24,8 @@ Place = tuple[int, ...]
 WORTH = 2e-3
 """Seconds that all entries have to take by estimate before a thread is asked.
 
-Two threads take turns at the interpreter: masks of 4,096 tokens take a few tenths of a millisecond a step, and a thread for them made
-decoding a sixth slower.
+Two threads take turns at the interpreter: masks of 4,096 tokens take a few tenths of a millisecond a step, and a thread
+for them made decoding a sixth slower.
 """
 RECENT = 0.1
 """Weight of an entry's time in the estimate for the next ones."""
