@@ -73,6 +73,17 @@ def test_it_tells_what_inductor_compiles_and_where_walks_run(spec):
     assert "region" not in text
 
 
+def test_it_tells_what_a_device_is_waited_for(spec):
+    """Three draws that feed forwards, and a walk: one read. Under inductor on the CPU the host reads each draw."""
+    drafted = ("--passes", "-o", "transform.temperature.value=0.7", "-o", "drafter.model.length=3")
+    told = {}
+    for backend in ("inductor", "lockstep"):
+        _, text = shown(spec, *drafted, "--without", "narrow", "--without", "fuse_sampling", "--backend", backend)
+        told[backend] = [line for line in text.splitlines() if line.startswith("  read of region")]
+    assert told["lockstep"] == ["  read of region 3, for accept, state"]
+    assert told["inductor"] == [f"  read of region {level}, for drafter.model.0" for level in range(3)]
+
+
 def test_mistakes(spec):
     code, text = shown(spec, "--backend", "inductor")
     assert code == 2 and "a backend changes nothing of the stage spec" in text
