@@ -17,6 +17,7 @@ from penstock.passes.optimise.fuse_sampling import FUSE_SAMPLING
 from penstock.passes.optimise.narrow import NARROW
 from penstock.passes.optimise.optimisation import Pass, Ran, chosen, optimise
 from penstock.passes.optimise.overlap import OVERLAP
+from penstock.passes.optimise.plan_cache import PLAN_CACHE
 from penstock.passes.optimise.share_forwards import SHARE_FORWARDS
 from penstock.passes.optimise.simplify import SIMPLIFY
 from penstock.passes.phases import phases
@@ -37,7 +38,8 @@ OPTIMISATION: tuple[Pass, ...] = (
     SHARE_FORWARDS,
     NARROW,  # what is left of a top-k is one that something is drawn from
     FUSE_SAMPLING,  # walks over what was narrowed
-    OVERLAP,  # last: it begins before the calls that are left
+    OVERLAP,  # it begins before the calls that are left
+    PLAN_CACHE,  # of what they feed
 )
 
 

@@ -113,7 +113,7 @@ CASES: list[tuple[Op, tuple[Any, ...], dict[str, Any]]] = [
     (random.foresee_among, (floats(2, V).softmax(-1), IDS, KEY, "s", "select", (STEPS + 1,)), {"live": LIVE}),
     (random.foresee, (floats(2, V).softmax(-1), KEY, "s", "select", (STEPS + 1,)), {"live": LIVE}),
 ]
-STATEFUL = {forward.forward, forward.keep, sequence.append, sequence.look, sequence.put, pacing.started}
+STATEFUL = {forward.forward, forward.keep, forward.keep_first, sequence.append, sequence.look, sequence.put, pacing.started}
 
 
 def as_wanted(kernel: Kernel, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -224,6 +224,10 @@ def run(ops: Any, live: list[bool]) -> tuple[Any, ...]:
         _, text, empty = ops[pacing.started](view, seq, Rota((1,)), live=on)
         (register,) = ops[sequence.put](Register(torch.zeros(3, 2)), floats(3, 2), live=on)
         logits += [first[on], second[on], text, empty, register.value]
+        view, chained, _ = ops[forward.forward](view, seq, tokens, (-1, 0, 1), root=True, live=on)
+        (view,) = ops[forward.keep_first](view, count, live=on)
+        (seq,) = ops[sequence.append](seq, tokens, count, (), live=on)
+        logits += [chained[on], *leaves_of(view, on)]
     view, last, _ = ops[forward.forward](view, seq, torch.tensor([[1], [2], [3]]), (-1,), root=True, live=on)
     return (*logits, last[on], *ops[sequence.look](seq), *leaves_of(seq, on), *leaves_of(view, on))
 
