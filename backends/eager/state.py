@@ -41,7 +41,7 @@ def keep(view: View, seq: Sequence, node: Numbers, count: Numbers, *, live: Numb
     """Nothing moves where the accepted path is the first nodes in order, or where no node was fed."""
     if isinstance(view.parents, tuple) and not view.parents:
         return (view,)
-    fed, kept, moves = view.fed.tolist(), [0] * len(node), False
+    fed, kept, moves = nodes(view), [0] * len(node), False
     for b, path in enumerate(node):
         most = min(count[b] - 1, len(path) - 1) if live[b] else 0
         while kept[b] < most and 1 <= path[kept[b] + 1] <= fed[b]:
@@ -60,14 +60,25 @@ def keep(view: View, seq: Sequence, node: Numbers, count: Numbers, *, live: Numb
 def keep_first(view: View, count: Numbers, *, live: Numbers) -> tuple[View]:
     if isinstance(view.parents, tuple) and not view.parents:
         return (view,)
-    return (grown(view, [min(n - 1, fed) if on else 0 for n, fed, on in zip(count, view.fed.tolist(), live, strict=True)]),)
+    return (grown(view, [min(n - 1, fed) if on else 0 for n, fed, on in zip(count, nodes(view), live, strict=True)]),)
+
+
+def nodes(view: View) -> list[int]:
+    """In-step nodes by row; mostly every row has them all, and no tensor is read."""
+    return [view.common] * len(view.fed) if alike(view) else view.nodes.tolist()
+
+
+def alike(view: View) -> bool:
+    """Whether every row was fed every node."""
+    return isinstance(view.parents, tuple) and len(view.parents) == view.common
 
 
 def grown(view: View, kept: list[int]) -> View:
     """The view with so many more tokens of each row's text in their slots, and no nodes."""
     increase(view.cached, kept)
-    view.fed.zero_()
-    view.parents = ()
+    if not alike(view):
+        view.fed.zero_()
+    view.common, view.parents = 0, ()
     view.trail = None if view.trail is None else view.trail[:, :0]
     return view
 

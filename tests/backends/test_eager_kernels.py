@@ -234,9 +234,9 @@ def run(ops: Any, live: list[bool]) -> tuple[Any, ...]:
 
 def leaves_of(handle: Any, on: Tensor) -> list[Tensor]:
     assert is_dataclass(handle)
-    apart = ("cache", "model", "params", "parents", "forwards")
+    apart = ("cache", "model", "params", "parents", "forwards", "fed")
     values = [getattr(handle, f.name) for f in fields(handle) if f.name not in apart]
-    values += [handle.made] if isinstance(handle, View) else []
+    values += [handle.made, handle.nodes] if isinstance(handle, View) else []
     return [take(x, on) for x in values if isinstance(x, Tensor)]
 
 
