@@ -7,6 +7,8 @@
   So it is in a chain, and where a tree branches behind the last node that the view is fed.
 - Else it stays, and how many slots of a row move at most is told: in a tree those of a path that is not its first nodes; where
   rows differ in shape as many as a path is long.
+
+What else a step does not write where it was is told too: registers that take what the step made, and a draft's distributions.
 """
 
 from typing import Any
@@ -16,11 +18,10 @@ from torch import fx
 from penstock.ir.ops.forward import catch_up, forward, keep, keep_first
 from penstock.ir.ops.inject import inject
 from penstock.ir.ops.stacked import STACKED
-from penstock.ir.region import Region
-from penstock.ir.show import is_result
 from penstock.ir.trace import unwrap
 from penstock.passes.lint import linear
-from penstock.passes.optimise.moving import told
+from penstock.passes.optimise.made_anew import is_walk, made_anew
+from penstock.passes.optimise.moving import maker, told
 from penstock.passes.optimise.optimisation import Finding
 from penstock.passes.optimise.share_forwards import asked_of
 from penstock.passes.optimise.versions import beginning, makers
@@ -39,8 +40,8 @@ class PlanCache:
         linear(graph)
 
     def run(self, graph: fx.Graph) -> list[Finding]:
-        """Plan what every view keeps."""
-        return [planned(node) for node in list(graph.nodes) if node.target is keep]
+        """Plan what every view keeps, and tell what else a step makes anew."""
+        return [*(planned(node) for node in list(graph.nodes) if node.target is keep), *made_anew(graph)]
 
     def ensures(self, graph: fx.Graph) -> None:
         """Handles are linear."""
@@ -56,8 +57,7 @@ def planned(node: fx.Node) -> Finding:
     if not fed:
         drop(node)
         return Finding("keep_nothing", node, True, f"{view} is fed its text alone")
-    walk: Any = path.args[0] if is_result(path) else path  # type: ignore[arg-type, union-attr]
-    if not is_walk(walk):
+    if not is_walk(walk := maker(path)):
         return Finding("keep_first", node, False, f"{told(walk)} makes the path")
     parents: tuple[int, ...] | None = walk.target.data["parents"]
     if parents is not None and in_order(parents, fed):
@@ -98,11 +98,6 @@ def asked_in(call: fx.Node, place: int) -> tuple[Any, ...]:
     """What a call of one view or several asks of that in a place."""
     asked: Any = call.kwargs.get("asked")
     return asked_of(call) if asked is None else asked[place]
-
-
-def is_walk(node: Any) -> bool:
-    """Whether a node is the walk that accepts."""
-    return isinstance(node.target, Region) and node.target.data["label"] == "walk"
 
 
 def in_order(parents: tuple[int, ...], fed: int) -> bool:
