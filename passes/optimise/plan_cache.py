@@ -83,12 +83,12 @@ def chain_of(view: str, drafted: int, fed: int) -> str:
 def nodes_fed(version: fx.Node) -> int | fx.Node:
     """How many in-step nodes a row has at most in this version of a view; or the op of which that is not known."""
     total = 0
-    for maker, place in makers(version):
-        if maker.target in FEED_NONE:
+    for call, place in makers(version):
+        if call.target in FEED_NONE:
             continue
-        if maker.target is not forward and maker.target not in STACKED.values():
-            return maker
-        tokens: Any = asked_in(maker, place)[0]
+        if call.target is not forward and call.target not in STACKED.values():
+            return call
+        tokens: Any = asked_in(call, place)[0]
         example = unwrap(fx.node.map_arg(tokens, lambda node: node.meta["example"]))
         total += 0 if example is None else example.shape[1]
     return total
