@@ -13,6 +13,7 @@ from penstock.passes.greedy_rule import greedy_rule
 from penstock.passes.hoist_masks import hoist_masks
 from penstock.passes.mirror import mirror
 from penstock.passes.optimise.argmax_invariance import ARGMAX_INVARIANCE
+from penstock.passes.optimise.equal_forwards import EQUAL_FORWARDS
 from penstock.passes.optimise.fuse_sampling import FUSE_SAMPLING
 from penstock.passes.optimise.narrow import NARROW
 from penstock.passes.optimise.optimisation import Pass, Ran, chosen, optimise
@@ -35,7 +36,8 @@ ELABORATION: tuple[Callable[[Plan], Plan], ...] = (
 OPTIMISATION: tuple[Pass, ...] = (
     SIMPLIFY,  # first: it tells the others what temperature 0 is
     ARGMAX_INVARIANCE,
-    SHARE_FORWARDS,
+    EQUAL_FORWARDS,
+    SHARE_FORWARDS,  # of what is left
     NARROW,  # what is left of a top-k is one that something is drawn from
     FUSE_SAMPLING,  # walks over what was narrowed
     OVERLAP,  # it begins before the calls that are left

@@ -14,7 +14,7 @@ from penstock.ir.rows import leaves
 from penstock.ir.types import type_of
 from penstock.passes.optimise.moving import maker, told
 from penstock.passes.optimise.optimisation import Finding
-from penstock.passes.optimise.versions import beginning
+from penstock.passes.optimise.versions import called
 
 
 def made_anew(graph: fx.Graph) -> Iterator[Finding]:
@@ -33,11 +33,10 @@ def is_walk(node: Any) -> bool:
 
 def taken(node: fx.Node) -> str:
     """What a register takes, and from where."""
-    register = node.args[0]
+    register: Any = node.args[0]
     values = [each for each in node.all_input_nodes if each not in (register, node.kwargs["live"])]
     makers, sizes = dict.fromkeys(told(maker(each)) for each in values), [size for each in values for size in sizes_of(each)]
-    name = beginning(register).name.removeprefix("reg_")  # type: ignore[arg-type]
-    return f"the register {name} takes what {' and '.join(makers)} made, {' and '.join(sizes)}"
+    return f"{called(register)} takes what {' and '.join(makers)} made, {' and '.join(sizes)}"
 
 
 def sizes_of(value: fx.Node) -> list[str]:

@@ -24,7 +24,7 @@ from penstock.passes.optimise.made_anew import is_walk, made_anew
 from penstock.passes.optimise.moving import maker, told
 from penstock.passes.optimise.optimisation import Finding
 from penstock.passes.optimise.share_forwards import asked_of
-from penstock.passes.optimise.versions import beginning, makers
+from penstock.passes.optimise.versions import called, makers
 
 FEED_NONE = (catch_up, inject)
 """Ops that give a view another version and feed it no node."""
@@ -51,7 +51,7 @@ class PlanCache:
 def planned(node: fx.Node) -> Finding:
     """Drop one `keep`, or have it move nothing, or say why it must move what is accepted."""
     version, _, path, _ = node.args
-    view, fed = view_of(version), nodes_fed(version)  # type: ignore[arg-type]
+    view, fed = called(version), nodes_fed(version)  # type: ignore[arg-type]
     if isinstance(fed, fx.Node):
         return Finding("keep_first", node, False, f"what {told(fed)} feeds {view} is not known")
     if not fed:
@@ -66,11 +66,6 @@ def planned(node: fx.Node) -> Finding:
     most = min(walk.target.data["times"] - 1, fed) if parents is None else most_moved(parents, fed)
     why = "rows draft in unequal shapes" if parents is None else f"paths branch among its {fed} nodes"
     return Finding("keep_first", node, False, f"slots of {view} that move in a row: up to {most}, because {why}")
-
-
-def view_of(version: fx.Node) -> str:
-    """A view as a reader of the report knows it."""
-    return f"the view {beginning(version).name.removeprefix('view_')}"
 
 
 def chain_of(view: str, drafted: int, fed: int) -> str:

@@ -42,3 +42,10 @@ def returned(region: Region, place: int) -> fx.Node:
     results: Any = next(iter(reversed(region.graph.nodes))).args[0]
     node: fx.Node = results[place]
     return node
+
+
+def called(version: fx.Node) -> str:
+    """A handle as a reader of the report knows it."""
+    name = beginning(version).name
+    kind = "register" if name.startswith("reg_") else "view"
+    return f"the {kind} {name.partition('_')[2]}"
