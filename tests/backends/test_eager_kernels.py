@@ -242,15 +242,35 @@ def leaves_of(handle: Any, on: Tensor) -> list[Tensor]:
 
 @pytest.mark.parametrize("live", [[True, True, True], [True, False, True], [False, True, False]])
 def test_state_ops_leave_what_their_meanings_leave(live):
-    meanings = {op: op.meaning for op in STATEFUL}
-    kernels = {op: lambda *a, k=KERNELS[op][0], **n: as_wanted_state(k, a, n) for op in STATEFUL}
-    for ours, meant in zip(run(kernels, live), run(meanings, live), strict=True):
+    for ours, meant in zip(run(HOST, live), run(MEANT, live), strict=True):
         torch.testing.assert_close(ours, meant)
+
+
+@pytest.mark.parametrize("reads_path", [True, False])
+def test_nodes_that_only_some_rows_were_fed_count_for_these(reads_path):
+    """Two nodes of all rows, then a third of two rows, in a region; every row accepts three."""
+    on, some = torch.tensor([True, True, True]), torch.tensor([True, False, True])
+    tokens, path, count = torch.tensor([[1, 2, 3], [0, 4, 2], [3, 0, 1]]), torch.arange(4).expand(3, -1), torch.full((3,), 4)
+    found = []
+    for ops in (MEANT, HOST):
+        view, seq = begin([True] * 3)
+        view, _, _ = ops[forward.forward](view, seq, tokens[:, :2], (-1, 0), root=True, live=on)
+        view, _, _ = ops[forward.forward](view, seq, tokens[:, 2:], (1,), live=some)
+        given = (view, seq, path, count) if reads_path else (view, count)
+        (view,) = ops[forward.keep if reads_path else forward.keep_first](*given, live=on)
+        found.append(leaves_of(view, on))
+        assert view.cached.tolist() == [6, 3, 5]
+    assert all(map(torch.equal, *found))
 
 
 def as_wanted_state(kernel: Kernel, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     out = as_wanted(kernel, args, kwargs)
     return out if len(kernel.gives) > 1 else out if isinstance(out, tuple) else (out,)
+
+
+MEANT = {each: each.meaning for each in STATEFUL}
+HOST = {each: lambda *a, k=KERNELS[each][0], **n: as_wanted_state(k, a, n) for each in STATEFUL}
+"""The kernels of state ops, called as their meanings are."""
 
 
 # --- places --------------------------------------------------------------------------------------------------------
