@@ -34,7 +34,7 @@ class EqualForwards:
         """Have a view answer for those that are its equals; why one that reads the same text is not, is told."""
         found, apart = list[Finding](), list[tuple[fx.Node, Life]]()
         for view, life in lives(graph):
-            like = [(other, before, unlike(before, life)) for other, before in apart if reads_same(other, view)]
+            like = [(other, before, unlike(graph, before, life)) for other, before in apart if reads_same(other, view)]
             equal = next(((other, before) for other, before, reason in like if reason is None), None)
             if equal is None:
                 apart.append((view, life))
@@ -51,18 +51,12 @@ class EqualForwards:
 
 
 def lives(graph: fx.Graph) -> list[tuple[fx.Node, Life]]:
-    """The views that are fed in a step, and what they go through; that which is fed first first."""
-    handles, results = [node for node in graph.nodes if node.op == "placeholder"], output(graph).args[0]
-    found = [(view, [call for call, _ in makers(version)][::-1]) for view, version in zip(handles, results, strict=True)]  # type: ignore[arg-type]
+    """The views that are fed in a step, and what they go through; that which is fed first first, and in regions last."""
     order = places(graph)
+    handles, results = [node for node in order if node.op == "placeholder"], list(order)[-1].args[0]
+    found = [(view, [call for call, _ in makers(version)][::-1]) for view, version in zip(handles, results, strict=True)]  # type: ignore[arg-type]
     fed = [(view, life) for view, life in found if life and view.meta["type"] == "View"]
-    return sorted(fed, key=lambda each: order.get(each[1][0], len(order)))  # in regions last
-
-
-def output(graph: fx.Graph) -> fx.Node:
-    """What a graph returns."""
-    node: fx.Node = next(iter(reversed(graph.nodes)))
-    return node
+    return sorted(fed, key=lambda each: order.get(each[1][0], len(order)))
 
 
 def places(graph: fx.Graph) -> dict[fx.Node, int]:
@@ -75,9 +69,9 @@ def reads_same(one: fx.Node, other: fx.Node) -> bool:
     return one.meta.get("text") is not None and one.meta["text"] == other.meta.get("text")
 
 
-def unlike(one: Life, other: Life) -> str | None:
+def unlike(graph: fx.Graph, one: Life, other: Life) -> str | None:
     """Why what a view answers cannot be read from one that is fed before it, if it cannot."""
-    order = places(other[-1].graph)
+    order = places(graph)
     for call in (*one, *other):
         if call not in order:
             return f"{told(call)} is of some rows only"
@@ -90,19 +84,25 @@ def unlike(one: Life, other: Life) -> str | None:
             return f"{told(call)} asks something else than {told(before)}"
         if order[before] > order[call]:
             return f"{told(call)} comes before {told(before)}"
-    reader = next((user for call in other for user in readers(call) if user not in other), None)
+    users = (user for version in versions(other) for user in version.users)
+    reader = next((user for user in users if user not in other and user.op != "output"), None)
     return None if reader is None else f"{told(reader)} reads it"
 
 
-def readers(call: fx.Node) -> list[fx.Node]:
-    """Whoever reads the version of a view that an op consumes."""
-    return list(call.args[0].users)  # type: ignore[union-attr]
+def versions(life: Life) -> list[fx.Node]:
+    """A view as each op finds it, and as the last leaves it."""
+    return [*(call.args[0] for call in life), after(life)]  # type: ignore[list-item]
+
+
+def after(life: Life) -> fx.Node:
+    """A view as its last op leaves it."""
+    (version,) = (user for user in life[-1].users if user.args[1] == 0)
+    return version
 
 
 def unite(view: fx.Node, one: Life, other: Life) -> None:
     """Have the answers of one life read where those of the other were, and leave the other's view as it was."""
-    (last,) = (user for user in other[-1].users if user.args[1] == 0)
-    last.replace_all_uses_with(view)
+    after(other).replace_all_uses_with(view)
     for before, call in zip(one, other, strict=True):
         for answer in [user for user in call.users if user.args[1] != 0]:
             answer.replace_all_uses_with(answered(before, answer))

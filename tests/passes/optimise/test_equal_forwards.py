@@ -138,14 +138,26 @@ def peek(view: Any) -> Any:
     return view.cached.clone()
 
 
-def test_a_view_that_something_else_reads_is_fed():
+@pytest.mark.parametrize("version", [0, 1, 2])
+def test_a_view_that_something_else_reads_is_fed(version):
+    """As it was, as it is fed, as the step leaves it."""
     step = check(pipeline(TARGET, GUIDED, a=OWN))
-    kept = [node for node in step.graph.nodes if node.target is keep][-1]
-    with step.graph.inserting_before(kept):
-        read = step.graph.call_function(peek, (kept.args[0],))
+    found = [node for node in step.graph.nodes if node.meta.get("type") == "View"]
+    place = [found[1], *found[3::2]][version]
+    with step.graph.inserting_after(place):
+        read = step.graph.call_function(peek, (place,))
     read.meta |= dict(stage="tap", example=torch.zeros(7), type="f32[b]")
     (found,) = EQUAL_FORWARDS.run(step.graph)
     assert not found.fired and found.why.endswith("the peek of tap reads it")
+
+
+def test_an_answer_that_is_not_there_yet_is_not_read():
+    step = check(pipeline(TARGET, GUIDED, a=OWN))
+    first, second = (node for node in step.graph.nodes if node.target is keep)
+    for node in (*first.users, first):
+        second.append(node)
+    (found,) = EQUAL_FORWARDS.run(step.graph)
+    assert not found.fired and found.why.endswith("the keep of state comes before the keep of state")
 
 
 # --- that nothing changes ------------------------------------------------------------------------------------------
@@ -175,7 +187,7 @@ def test_views_that_only_seem_to_read_the_same_are_seen():
 
 def test_nodes_that_only_seem_to_be_the_same_are_seen(monkeypatch):
     """Planted: the target answers for the root alone, as its drafter asked."""
-    monkeypatch.setattr(equal_forwards, "unlike", lambda one, other: None)
+    monkeypatch.setattr(equal_forwards, "unlike", lambda *lives: None)
     with pytest.raises(IndexError):
         enumerated((ModelDrafter(model="t", length=1), TARGET), {"t": 0, "draft:t": 0})
 
