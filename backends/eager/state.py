@@ -41,7 +41,7 @@ def keep(view: View, seq: Sequence, node: Numbers, count: Numbers, *, live: Numb
     """Nothing moves where the accepted path is the first nodes in order, or where no node was fed."""
     if isinstance(view.parents, tuple) and not view.parents:
         return (view,)
-    fed, kept, moves = nodes(view), [0] * len(node), False
+    fed, kept, moves = nodes(view, len(node)), [0] * len(node), False
     for b, path in enumerate(node):
         most = min(count[b] - 1, len(path) - 1) if live[b] else 0
         while kept[b] < most and 1 <= path[kept[b] + 1] <= fed[b]:
@@ -60,12 +60,13 @@ def keep(view: View, seq: Sequence, node: Numbers, count: Numbers, *, live: Numb
 def keep_first(view: View, count: Numbers, *, live: Numbers) -> tuple[View]:
     if isinstance(view.parents, tuple) and not view.parents:
         return (view,)
-    return (grown(view, [min(n - 1, fed) if on else 0 for n, fed, on in zip(count, nodes(view), live, strict=True)]),)
+    fed = nodes(view, len(count))
+    return (grown(view, [min(n - 1, most) if on else 0 for n, most, on in zip(count, fed, live, strict=True)]),)
 
 
-def nodes(view: View) -> list[int]:
-    """In-step nodes by row; mostly every row has them all, and no tensor is read."""
-    return [view.common] * len(view.fed) if alike(view) else view.nodes.tolist()
+def nodes(view: View, rows: int) -> list[int]:
+    """In-step nodes of each of so many rows; mostly every row has them all, and no tensor is read."""
+    return [view.common] * rows if alike(view) else view.nodes.tolist()
 
 
 def alike(view: View) -> bool:
