@@ -15,7 +15,7 @@ from penstock.ir.ops.forward import forward, keep
 from penstock.passes.lint import linear
 from penstock.passes.optimise.moving import told
 from penstock.passes.optimise.optimisation import Finding
-from penstock.passes.optimise.versions import called, makers
+from penstock.passes.optimise.versions import beginning, called, makers
 
 Life = list[fx.Node]
 """The ops that a view goes through in a step, in order."""
@@ -53,10 +53,9 @@ class EqualForwards:
 def lives(graph: fx.Graph) -> list[tuple[fx.Node, Life]]:
     """The views that are fed in a step, and what they go through; that which is fed first first, and in regions last."""
     order = places(graph)
-    handles, results = [node for node in order if node.op == "placeholder"], list(order)[-1].args[0]
-    found = [(view, [call for call, _ in makers(version)][::-1]) for view, version in zip(handles, results, strict=True)]  # type: ignore[arg-type]
-    fed = [(view, life) for view, life in found if life and view.meta["type"] == "View"]
-    return sorted(fed, key=lambda each: order.get(each[1][0], len(order)))
+    returned = [node for node in list(order)[-1].all_input_nodes if node.meta.get("type") == "View"]
+    found = [(beginning(version), [call for call, _ in makers(version)][::-1]) for version in returned]
+    return sorted(((view, life) for view, life in found if life), key=lambda each: order.get(each[1][0], len(order)))
 
 
 def places(graph: fx.Graph) -> dict[fx.Node, int]:
