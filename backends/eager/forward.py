@@ -65,8 +65,7 @@ def count_fed(
         view.parents += parents  # type: ignore[operator]
     if whole:
         view.spent += share
-        if parents:
-            increase(view.fed, [len(parents)] * len(live))
+        view.common += len(parents)
         if lengths:
             write(view.cached, lengths)
         return

@@ -59,6 +59,7 @@ KERNELS: Kernels = {
     forwards.forward: (kernel(forward.forward),),
     **{op: (replace(kernel(stacked.forward_stacked), gives=("tensor",) * RESULTS * n),) for n, op in STACKED.items()},
     forwards.keep: (kernel(state.keep),),
+    forwards.keep_first: (kernel(state.keep_first),),
     halves.begun: (kernel(ahead.begun),),
     halves.awaited: (kernel(ahead.awaited),),
     sequence.look: (kernel(state.look),),

@@ -50,6 +50,8 @@ def test_it_tells_why_a_rule_did_not_fire(spec):
     _, text = shown(spec, "--passes", "-o", "transform.temperature.value=0.7")
     assert "argmax_invariance: nothing to do" in text
     assert "  not: scaled_by_nothing at transform.temperature.0, greedy.yaml:8:5: the temperature is 0.7 (3 times)\n" in text
+    assert "  fired: keep_first at state: the view target is fed a chain of 2\n" in text
+    assert "  not: in_place at accept: the draft's distributions are made anew, f32[b,2,v]: the walk" in text
     assert "  not: greedy_walk at accept: it selects from what scale leaves, which is not one token\n" in text
 
 
