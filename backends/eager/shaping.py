@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from penstock.backends.eager.candidates import candidates
-from penstock.backends.eager.thresholds import FEW, in_nucleus, likely, nucleus
+from penstock.backends.eager.few import in_nucleus, likely, penalised
+from penstock.backends.eager.thresholds import FEW, nucleus
 from penstock.ir.ops import logits as meaning, threshold
 from penstock.ir.ops.candidates import spread_logits
 from penstock.ir.ops.logits import precise

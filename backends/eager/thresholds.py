@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from penstock.backends.eager.blocks import Blocks
-from penstock.backends.eager.candidates import settled
+from penstock.backends.eager.few import largest
 from penstock.backends.eager.places import array
 from penstock.ir.ops.logits import precise
 
@@ -38,12 +38,12 @@ def nucleus(logits: Tensor, p: float | Tensor) -> Tensor:
         return torch.from_numpy(reaching(values, p))
     chance = wide.softmax(-1).numpy()
     blocks = Blocks.of(values[None], NUCLEUS)
-    _, near = blocks.not_below([blocks.bound(0, NUCLEUS)])
+    near = blocks.not_below(blocks.bounds(NUCLEUS))
     if chance[near].sum(dtype=np.float64) - p > CLOSE:
         return torch.from_numpy(near[reaching(values[near], p, float(chance[near].max()))])
     least, count = last_of(values, chance, p, *undecided(values, chance, p, top))
     kept = np.flatnonzero(values >= least)
-    return torch.from_numpy(kept if len(kept) == count else kept[settled(values[kept], count)])
+    return torch.from_numpy(kept if len(kept) == count else kept[largest(values[kept], count)])
 
 
 def near_the_top(logits: Tensor, p: float | Tensor) -> Tensor:
@@ -53,31 +53,6 @@ def near_the_top(logits: Tensor, p: float | Tensor) -> Tensor:
         return supported(wide)
     near = np.flatnonzero(values >= top + math.log(p) - SLACK)
     return torch.from_numpy(near[~(np.exp(values[near] - values.dtype.type(top)) < p)])
-
-
-def in_nucleus(values: Any, p: Any) -> Any:
-    """Which of few tokens ``[*b,c]`` are the fewest that reach p; all of a row whose largest is no finite number."""
-    top = values.max(-1, keepdims=True)
-    if not (told := np.isfinite(top)).all():
-        return in_nucleus(np.where(told, values, 0), p) | ~told
-    ordered = np.sort(values)[..., ::-1]
-    mass = np.exp(ordered - top).cumsum(-1, np.float64)
-    needed = np.ones(values.shape, np.bool_)
-    needed[..., 1:] = (mass[..., :-1] < p * mass[..., -1:]) | (p >= 1)
-    least = np.where(needed, ordered, np.inf).min(-1, keepdims=True)
-    kept = values >= least
-    if np.count_nonzero(kept) == np.count_nonzero(needed):
-        return kept
-    tied, room = values == least, needed.sum(-1, keepdims=True) - (values > least).sum(-1, keepdims=True)
-    return kept & ~(tied & (tied.cumsum(-1) > room))
-
-
-def likely(values: Any, p: Any) -> Any:
-    """Which of few tokens ``[*b,c]`` are at least p times as likely as the likeliest; all of a row that has none."""
-    top = values.max(-1, keepdims=True)
-    if not (told := np.isfinite(top)).all():
-        return likely(np.where(told, values, 0), p) | ~told
-    return ~(np.exp(values - top) < np.asarray(p, values.dtype))
 
 
 def supported(logits: Tensor) -> Tensor:
@@ -90,7 +65,7 @@ def reaching(values: Any, p: float, likeliest: float | None = None) -> Any:
     ordered = np.sort(values)[::-1]
     mass = np.cumsum(np.exp(ordered - ordered[0]), dtype=np.float64)
     total = mass[-1] if likeliest is None else 1 / likeliest
-    return settled(values, 1 + int(np.searchsorted(mass[:-1], p * total)))
+    return np.flatnonzero(largest(values, 1 + int(np.searchsorted(mass[:-1], p * total))))
 
 
 def undecided(values: Any, chance: Any, p: float, top: float) -> tuple[float, float]:
