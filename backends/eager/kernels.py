@@ -68,6 +68,7 @@ KERNELS: Kernels = {
     draft.canonical_tip: (kernel(bookkeeping.canonical_tip),),
     rows.join: (kernel(bookkeeping.join_numbers), kernel(bookkeeping.join_columns)),
     rows.in_every_row: (kernel(bookkeeping.in_every_row),),
+    rows.at: (kernel(bookkeeping.at),),
     rows.at_each: (kernel(bookkeeping.at_each),),
     tree.sites: (kernel(bookkeeping.sites),),
     tree.reached_by: (kernel(bookkeeping.reached_by),),

@@ -47,16 +47,21 @@ class Site:
     """``site(b, s)``: the logits of a row and a site; ``site.array(b, s)`` the same as numpy has them."""
 
     def __init__(self, made: Sites, values: tuple[Any, ...]) -> None:
-        self.made, self.values = made, values
+        self.made, self.values, self.together = made, values, made.together
         self.whole = array(values[0]) if made.run is None else None
-        self.roots: tuple[Tensor, ...] | None = None
+        self.composed: tuple[Tensor, ...] | None = None
+
+    def roots(self) -> tuple[Tensor, ...]:
+        """Logits and ids ``[b,k]`` of all rows' roots, composed once; where that is possible `together`."""
+        if self.composed is None:
+            self.composed = self.made.run(*map(at_roots, self.values))  # type: ignore[misc]
+        return self.composed
 
     def __call__(self, b: int, s: int) -> Logits:
         if self.made.run is None:
             return self.values[0][b, s], None
-        if s == 0 and self.made.together:
-            self.roots = self.roots or self.made.run(*map(at_roots, self.values))
-            logits, ids = self.roots
+        if s == 0 and self.together:
+            logits, ids = self.roots()
             return logits[b], ids[b]
         found = self.made.run(*[pick(value, b, s) for pick, value in zip(self.made.pick, self.values, strict=True)])
         return found if len(found) == 2 else (found[0], None)  # type: ignore[return-value]

@@ -29,9 +29,8 @@ def race(weights: Tensor, key: Numbers, stage: str, purpose: str, at: Numbers, *
 def race_among(weights: Tensor, ids: Tensor, key: Numbers, stage: str, purpose: str, at: Numbers, *, live: Numbers) -> Numbers:
     """`race`, of candidates."""
     rows, words = read(key, stage, purpose, at, live)
-    low, high = np.array([halved(word) for word in words], np.uint32).reshape(-1, 2, 1).swapaxes(0, 1)
-    noise = negated(words_of(ids.numpy()[rows]), low, high)
-    places = supported(weights, rows, least(noise, weights[rows]).tolist(), stage)
+    own, tokens = (weights, ids.numpy()) if len(rows) == len(live) else (weights[rows], ids.numpy()[rows])
+    places = supported(weights, rows, winners_among(own, tokens, words), stage)
     return [int(row[place]) if on else 0 for row, place, on in zip(ids.numpy(), places, live, strict=True)]
 
 
@@ -79,6 +78,12 @@ def few_weighing(weights: Tensor) -> Tensor | None:
     nothing = array(weights) <= 0  # not so of NaN, which is drawn, to be seen
     count = len(weights) - np.count_nonzero(nothing)
     return torch.from_numpy(np.flatnonzero(~nothing)) if 0 < count <= len(weights) // SPARSE else None
+
+
+def winners_among(weights: Tensor, ids: Any, words: list[int]) -> list[int]:
+    """`winner_among` of every row of candidates ``[n,k]``."""
+    low, high = np.array([halved(word) for word in words], np.uint32).reshape(-1, 2, 1).swapaxes(0, 1)
+    return least(negated(words_of(ids), low, high), weights).tolist()  # type: ignore[no-any-return]
 
 
 def winner_among(weights: Tensor, ids: Tensor, word: int) -> int:
