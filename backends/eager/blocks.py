@@ -46,14 +46,15 @@ class Blocks:
 
         What is no number is among them.
         """
-        floors, (rows, count, width), size = floors[:, None], self.whole.shape, self.values.shape[1]
-        block, left = np.flatnonzero(~(self.maxima < floors)), size - count * width
+        floors, size = floors[:, None], self.values.shape[1]
+        (count, width), block = self.whole.shape[1:], np.flatnonzero(~(self.maxima < floors))
         if width == 1:
             return block
         row = block // count
         found = np.flatnonzero(~(self.whole[row, block - row * count] < floors[row]))
         at = found // width  # the block that it was found in
         places = found + (block[at] - at) * width
+        left = size - count * width
         if not left:
             return places
         row, beyond = np.divmod(np.flatnonzero(~(self.values[:, -left:] < floors)), left)

@@ -51,8 +51,8 @@ def shaped_candidates(
 def unless_seen(values: Any, said: Any, alpha: float, k: int, share: float) -> tuple[Any, Any]:
     """Whoever may be among the k largest of a row of ``values [r,v]`` once it is penalised; and which of these were seen.
 
-    Places ``row * v + token`` ``[c]``, ascending. Where k unseen logits are not below a bound, whoever is among the largest at the
-    end is not below it either, or was seen and raised, which takes an ``alpha`` below 1.
+    Places ``row * v + token`` ``[c]``, ascending. Where k unseen logits are not below a bound, whoever is among the largest when
+    all is penalised is not below it either, or was seen and raised, which takes an ``alpha`` below 1.
     """
     (rows, size), among = values.shape, int(SPARE * k)
     blocks = Blocks.of(values, among)

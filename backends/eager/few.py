@@ -29,32 +29,25 @@ def penalised(values: Any, seen: Any, alpha: float) -> Any:
 
 def largest(values: Any, k: int) -> Any:
     """Which are the k largest of a row, of those that tie the first; what is no number is largest."""
-    return down_to(values, np.partition(values, values.shape[-1] - k)[..., -k, None], np.full((*values.shape[:-1], 1), k))
+    least = np.partition(values, values.shape[-1] - k)[..., -k, None]
+    kept = ~(values < least)
+    if np.count_nonzero(kept) * values.shape[-1] == k * values.size:
+        return kept
+    if (unknown := np.isnan(least)).any():  # there only such are among them, and tie
+        return largest(np.where(unknown, np.isnan(values), values), k)
+    tied = values == least
+    room = k - (kept & ~tied).sum(-1, keepdims=True)
+    return kept & ~(tied & (tied.cumsum(-1) > room))
 
 
 def in_nucleus(values: Any, p: Any) -> Any:
-    """Which are the fewest that reach p, a number or one a row; all of a row whose largest is no finite number."""
-    ordered = np.sort(values)[..., ::-1]
-    top = ordered[..., :1]
+    """Which are the fewest that reach p, a number or one a row; all where p is infinite, or a row's largest is not finite."""
+    top = values.max(-1, keepdims=True)
     if not (told := np.isfinite(top)).all():
         return in_nucleus(np.where(told, values, 0), p) | ~told
-    mass = np.exp(ordered - top).cumsum(-1, np.float64)
-    needed = (mass[..., :-1] < p * mass[..., -1:]) | (p >= 1)
-    count = needed.sum(-1, keepdims=True) + 1
-    last = np.where(needed, ordered[..., 1:], np.inf).min(-1, initial=np.inf, keepdims=True)
-    return down_to(values, np.minimum(last, top), count)
-
-
-def down_to(values: Any, least: Any, count: Any) -> Any:
-    """Which are the largest, so many ``[*b,1]`` of a row, of which this ``[*b,1]`` is the last; of those that tie the first."""
-    kept = ~(values < least)
-    if np.count_nonzero(kept) == count.sum():
-        return kept
-    if (unknown := np.isnan(least)).any():  # there only such count, and they tie
-        return down_to(np.where(unknown, np.isnan(values), values), np.where(unknown, 1, least), count)
-    tied = values == least
-    room = count - np.count_nonzero(kept & ~tied, axis=-1, keepdims=True)
-    return kept & ~(tied & (tied.cumsum(-1) > room))
+    mass = np.exp(np.sort(values)[..., ::-1] - top).cumsum(-1, np.float64)
+    rank = (-values).argsort(-1, kind="stable").argsort(-1)
+    return rank <= (mass[..., :-1] < p * mass[..., -1:]).sum(-1, keepdims=True)
 
 
 def likely(values: Any, p: Any) -> Any:

@@ -132,7 +132,7 @@ def says_any_lead(op: Op) -> bool:
 
 
 def acts_on_tensors(op: Any) -> bool:
-    """Whether it is an op of tensors and nothing else, or one of its results: not a stage's own torch, and not asked of the host."""
+    """Whether it is an op of tensors and nothing else, or picks a result: not a stage's own torch, and not asked of the host."""
     return op is operator.getitem or op is not atomic and op.category == "tensor"
 
 

@@ -57,8 +57,8 @@ def winners(weights: Tensor, words: list[int]) -> list[int]:
     if many == 1 or len(words) == 1:
         return [winner(weights[i], word) for i, word in enumerate(words)]
     for i in range(0, len(words), many):
-        low, high = np.array([halved(word) for word in words[i : i + many]], np.uint32)[..., None].swapaxes(0, 1)
-        found += least(negated(token_words(weights.shape[1]), low, high), weights[i : i + many]).tolist()
+        noise = negated(token_words(weights.shape[1]), *columns(words[i : i + many]))
+        found += least(noise, weights[i : i + many]).tolist()
     return found
 
 
@@ -82,8 +82,7 @@ def few_weighing(weights: Tensor) -> Tensor | None:
 
 def winners_among(weights: Tensor, ids: Any, words: list[int]) -> list[int]:
     """`winner_among` of every row of candidates ``[n,k]``."""
-    low, high = np.array([halved(word) for word in words], np.uint32).reshape(-1, 2, 1).swapaxes(0, 1)
-    return least(negated(words_of(ids), low, high), weights).tolist()  # type: ignore[no-any-return]
+    return least(negated(words_of(ids), *columns(words)), weights).tolist()  # type: ignore[no-any-return]
 
 
 def winner_among(weights: Tensor, ids: Tensor, word: int) -> int:
@@ -95,6 +94,11 @@ def winner_among(weights: Tensor, ids: Tensor, word: int) -> int:
 def least(noise: Tensor, weights: Tensor) -> Any:
     """Where noise over weights, of which the noise has its sign changed, is least."""
     return array((noise if weights.dtype == torch.float32 else noise.to(weights)) / weights).argmax(-1)
+
+
+def columns(words: list[int]) -> Any:
+    """The low and the high 32 bits of addresses, ``[2,n,1]``."""
+    return np.array(words, "<u8").view("<u4").reshape(-1, 2, 1).swapaxes(0, 1)
 
 
 def halved(word: int) -> tuple[int, int]:

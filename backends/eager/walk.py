@@ -126,16 +126,17 @@ def walk(region: Region, rules: dict[str, Choose]) -> Kernel:
 
 
 def at_once(walk: Walk) -> list[tuple[list[int], list[int]]]:
-    """`Walk.row` of all live rows, where nothing was drafted: every rule draws once from the root, and candidates race together."""
+    """`Walk.row` of all rows, where nothing was drafted: every rule draws once from the root, and candidates race together."""
     rows = [b for b, on in enumerate(walk.live) if on]
     logits, ids = walk.composed.roots()
     if len(rows) < len(walk.live):
         logits, ids = logits[rows], ids[rows]
     words = [address(walk.key[b], walk.stage, "select", (walk.length[b],)) for b in rows]
     weights, tokens = softmax.meaning(logits), ids.numpy()
+    held = weights.numpy()
     paths: list[tuple[list[int], list[int]]] = [([], [])] * len(walk.live)
     for i, (b, place) in enumerate(zip(rows, winners_among(weights, tokens, words), strict=True)):
-        if not weights.numpy()[i, place] > 0:  # NaN too
+        if not held[i, place] > 0:  # NaN too
             raise walk.unsupported(b, 0)
         paths[b] = [int(tokens[i, place])], [0]
     return paths

@@ -1,4 +1,4 @@
-"""What is known while compiling, whatever the logits are: constants that make a transform do nothing, or another; an only site."""
+"""What is known while compiling, whatever logits are: constants that make a transform do nothing, or another; an only site."""
 
 from typing import Any
 
