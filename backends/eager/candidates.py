@@ -25,6 +25,10 @@ def candidates(logits: Tensor, k: int | Tensor) -> Tensor:
     return shaped_candidates(logits, None, 1.0, 1.0, int(k))[1]
 
 
+def among(values: Tensor, ids: Tensor) -> Tensor:
+    return values.index_select(0, ids) if values.dim() == 1 else values.gather(-1, ids)  # a quarter of the time
+
+
 def shaped_candidates(
     logits: Tensor, seen: Tensor | None, alpha: float, temperature: float, k: int
 ) -> tuple[Tensor, Tensor]:

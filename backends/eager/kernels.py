@@ -56,6 +56,7 @@ KERNELS: Kernels = {
     logits.top_p: (kernel(shaping.top_p),),
     threshold.min_p: (kernel(shaping.min_p),),
     logits.repetition_penalty: (kernel(shaping.repetition_penalty),),
+    few.among: (kernel(candidates.among),),
     few.candidates: (kernel(candidates.candidates),),
     few.shaped_candidates: (kernel(candidates.shaped_candidates),),
     few.nucleus: (kernel(thresholds.nucleus),),

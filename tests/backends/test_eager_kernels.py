@@ -86,6 +86,8 @@ CASES: list[tuple[Op, tuple[Any, ...], dict[str, Any]]] = [
     (candidates.candidates, (floats(2, 5000, seed=3), 7), {}),
     (candidates.shaped_candidates, (floats(2, 5000, seed=3), floats(2, 5000, seed=2) > 5, 1.3, 0.7, 7), {}),
     (candidates.shaped_candidates, (floats(2, 3, V), None, 1.0, 0.7, V + 2), {}),
+    (candidates.among, (floats(V), IDS[0] % V), {}),
+    (candidates.among, (floats(2, V), IDS % V), {}),
     (candidates.nucleus, (floats(V).round(), 0.7), {}),
     (candidates.near_the_top, (floats(V).round(), 0.05), {}),
     (candidates.supported, (CUT[0, 0],), {}),
