@@ -69,6 +69,7 @@ KERNELS: Kernels = {
     draft.canonical_tip: (kernel(bookkeeping.canonical_tip),),
     rows.join: (kernel(bookkeeping.join_numbers), kernel(bookkeeping.join_columns)),
     rows.in_every_row: (kernel(bookkeeping.in_every_row),),
+    rows.widened: (kernel(bookkeeping.widened),),
     rows.at: (kernel(bookkeeping.at),),
     rows.at_each: (kernel(bookkeeping.at_each),),
     tree.sites: (kernel(bookkeeping.sites),),

@@ -69,7 +69,9 @@ def kept(logits: Tensor, these: Any) -> Tensor:
 
 def only(logits: Tensor, ids: Tensor) -> Tensor:
     """-inf but at these tokens."""
-    return logits if len(ids) == len(logits) else torch.full_like(logits, -torch.inf).scatter_(0, ids, logits[ids])
+    if len(ids) == len(logits):
+        return logits
+    return torch.full_like(logits, -torch.inf).scatter_(0, ids, logits.index_select(0, ids))  # indexing takes twice as long
 
 
 def repetition_penalty(logits: Tensor, seen: Tensor, alpha: float | Tensor) -> Tensor:

@@ -131,6 +131,12 @@ def test_few_tokens_of_many_rows_are_cut_as_each_row_alone(kernel):
     assert torch.equal(kernel(rows[:6], 0.4), op.meaning(rows[:6], 0.4))
 
 
+def test_all_of_the_probability_is_all_tokens_though_sums_reach_it_early():
+    row = torch.tensor([-60.0, 0.0, -70.0])
+    assert torch.equal(top_p(row, 1.0), row)
+    assert torch.equal(top_p(row.expand(2, 3), torch.tensor([1.0, 0.5])), torch.stack([row, row.masked_fill(row < 0, -torch.inf)]))
+
+
 @pytest.mark.parametrize("places", [[3], [5000], range(40, 60)])
 def test_what_is_no_number_is_among_the_largest(places):
     row = normal(WIDE, 3.0)

@@ -62,6 +62,8 @@ CASES: list[tuple[Op, tuple[Any, ...], dict[str, Any]]] = [
     (rows.in_every_row, (ints(2, 3), (True, True, False)), {}),
     (rows.join, (ints(2, 1), ints(2, 3)), {}),
     (rows.join, (floats(2, 1, V), floats(2, 3, V)), {}),
+    (rows.widened, (floats(2, V), 1), {}),
+    (rows.widened, (floats(2, 3, V), 4), {}),
     (rows.at, (ints(2, 3), torch.tensor([2, -1])), {}),
     (rows.at_each, (floats(2, 3, V), torch.tensor([[0, 1, 2], [0, 1, 2]])), {}),
     (rows.at_each, (floats(2, 3, V), torch.tensor([[0, 0, 2], [0, 1, 1]])), {}),
