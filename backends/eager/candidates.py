@@ -33,30 +33,40 @@ def shaped_candidates(
     logits: Tensor, seen: Tensor | None, alpha: float, temperature: float, k: int
 ) -> tuple[Tensor, Tensor]:
     """Only those that may be among them are shaped."""
-    size, dtype = logits.shape[-1], logits.dtype
+    size = logits.shape[-1]
     if k >= size:
         shaped = logits if seen is None else repetition_penalty.meaning(logits, seen, alpha)
         return scale.meaning(shaped, temperature), torch.arange(size).expand(logits.shape)
-    values, share = array(logits).reshape(-1, size), ROUNDINGS * torch.finfo(dtype).eps
-    if seen is None:
+    values, said = array(logits).reshape(-1, size), None if seen is None else seen.numpy().reshape(-1, size)
+    with np.errstate(over="ignore"):  # what is too large a number is infinite, as torch has it
+        few, places = shortlist(values, said, alpha, temperature, k, logits.dtype)
+    kept = kept_by_row(few, places, size, len(values), k)
+    found = few[kept], places[kept] % size if len(values) > 1 else places[kept]
+    few, ids = (torch.from_numpy(each).view(*logits.shape[:-1], k) for each in found)
+    return few.to(logits.dtype), ids
+
+
+def shortlist(values: Any, said: Any, alpha: float, temperature: float, k: int, dtype: torch.dtype) -> tuple[Any, Any]:
+    """Whoever may be among the k largest of a row of ``values [r,v]`` once it is shaped: shaped values ``[c]``, and their places.
+
+    A place is ``row * v + token``; they ascend.
+    """
+    share = ROUNDINGS * torch.finfo(dtype).eps
+    if said is None:
         blocks = Blocks.of(values, k)
         places = blocks.not_below(lowered(blocks.bounds(k), share))
         few = values.reshape(-1)[places]
     else:
-        places, said = unless_seen(values, seen.numpy().reshape(-1, size), alpha, k, share)
-        few = rounded(penalised(values.reshape(-1)[places], said, alpha), dtype)
-    few = few if temperature == 1 else rounded(few / temperature, dtype)
-    kept = kept_by_row(few, places, size, len(values), k)
-    found = few[kept], places[kept] % size if len(values) > 1 else places[kept]
-    few, ids = (torch.from_numpy(each).view(*logits.shape[:-1], k) for each in found)
-    return few.to(dtype), ids
+        places, seen = unless_seen(values, said, alpha, k, share)
+        few = rounded(penalised(values.reshape(-1)[places], seen, alpha), dtype)
+    return few if temperature == 1 else rounded(few / temperature, dtype), places
 
 
 def unless_seen(values: Any, said: Any, alpha: float, k: int, share: float) -> tuple[Any, Any]:
-    """Whoever may be among the k largest of a row of ``values [r,v]`` once it is penalised; and which of these were seen.
+    """The places of whoever may be among the k largest of a row once it is penalised; and which of these were seen.
 
-    Places ``row * v + token`` ``[c]``, ascending. Where k unseen logits are not below a bound, whoever is among the largest when
-    all is penalised is not below it either, or was seen and raised, which takes an ``alpha`` below 1.
+    Where k unseen logits are not below a bound, whoever is among the largest when all is penalised is not below it either, or was
+    seen and raised, which takes an ``alpha`` below 1.
     """
     (rows, size), among = values.shape, int(SPARE * k)
     blocks = Blocks.of(values, among)

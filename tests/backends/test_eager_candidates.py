@@ -104,6 +104,17 @@ def test_the_raised_are_candidates_wherever_they_stand(monkeypatch):
     assert not found_as_meant(row, seen, 0.01, 1.0, 17)
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("alpha", [1.3, 0.6])
+def test_quotients_that_are_too_large_are_infinite_without_a_warning(sign, alpha):
+    """A mask may be the least number there is."""
+    row = torch.full((WIDE,), sign * torch.finfo(torch.float32).min)
+    row[[5, 900]] = torch.tensor([1.0, 2.0])
+    seen = torch.arange(WIDE) % 3 == 0
+    assert found_as_meant(row, seen, alpha, 0.7, 17)
+    assert found_as_meant(row, None, 1.0, 0.7, 17)
+
+
 def test_rows_at_once_and_a_k_of_the_request():
     rows = torch.stack([normal(WIDE, 3.0), normal(WIDE, 1.0).round()]).view(2, 1, WIDE).expand(2, 3, WIDE)
     assert torch.equal(host.candidates(rows, 5), meaning.candidates.meaning(rows, 5))
