@@ -1,7 +1,6 @@
 """What is large in rows, by the maxima of their blocks: most of a vocabulary is read once and never looked at again."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,37 +19,43 @@ class Blocks:
 
     values: Any
     """``[r,v]``."""
-    width: int
+    whole: Any
+    """``[r,n,width]``: the values, but for less than a block of each row that may be left over."""
     maxima: Any
-    """``[r, v // width]``: less than a block may be left over."""
+    """``[r,n]``."""
 
     @classmethod
     def of(cls, values: Any, k: int) -> "Blocks":
         """At least 2k blocks a row, or each value by itself where these would be too narrow."""
-        rows, size = values.shape
+        size = values.shape[1]
         width = min(WIDEST, 1 << (size // (2 * k)).bit_length() - 1) if size >= 2 * k else 1
         if width < NARROWEST:
-            return cls(values, 1, values)
-        whole = torch.from_numpy(values)[:, : size // width * width]
-        return cls(values, width, whole.view(rows, -1, width).amax(-1).numpy())  # numpy's is seven times slower
+            return cls(values, values[..., None], values)
+        whole = torch.from_numpy(values).unfold(1, width, width)
+        return cls(values, whole.numpy(), whole.amax(-1).numpy())  # numpy's is seven times slower
 
-    def bound(self, row: int, k: int) -> float:
-        """What a row's k-th largest value is not below: the k-th largest of its maxima."""
-        count = self.maxima.shape[1]
-        return float(np.partition(self.maxima[row], count - k)[-k]) if k <= count else -math.inf
+    def bounds(self, k: int) -> Any:
+        """What each row's k-th largest value is not below, ``[r]``: the k-th largest of its maxima."""
+        rows, count = self.maxima.shape
+        if k > count:
+            return np.full(rows, -math.inf, self.values.dtype)
+        return np.partition(self.maxima, count - k)[:, count - k]
 
-    def not_below(self, floors: Sequence[float]) -> tuple[Any, Any]:
-        """Rows and places ``[c]`` of all values not below their row's floor, in order; what is no number is among them."""
-        floor = np.array(floors, self.values.dtype)[:, None]
-        (rows, size), count = self.values.shape, self.maxima.shape[1]
-        covered = count * self.width
-        row, block = np.divmod(np.flatnonzero(~(self.maxima < floor)), count)
-        if self.width == 1:
-            return row, block
-        blocks = self.values[:, :covered].reshape(rows, count, self.width)[row, block]
-        at, inside = np.divmod(np.flatnonzero(~(blocks < floor[row])), self.width)
-        row, place = row[at], block[at] * self.width + inside
-        if covered == size:
-            return row, place
-        left, beyond = np.divmod(np.flatnonzero(~(self.values[:, covered:] < floor)), size - covered)
-        return np.divmod(np.sort(np.concatenate((row * size + place, left * size + covered + beyond))), size)
+    def not_below(self, floors: Any) -> Any:
+        """The places ``row * v + token`` ``[c]``, ascending, of all values not below their row's of the floors ``[r]``.
+
+        What is no number is among them.
+        """
+        floors, size = floors[:, None], self.values.shape[1]
+        (count, width), block = self.whole.shape[1:], np.flatnonzero(~(self.maxima < floors))
+        if width == 1:
+            return block
+        row = block // count
+        found = np.flatnonzero(~(self.whole[row, block - row * count] < floors[row]))
+        at = found // width  # the block that it was found in
+        places = found + (block[at] - at) * width
+        left = size - count * width
+        if not left:
+            return places
+        row, beyond = np.divmod(np.flatnonzero(~(self.values[:, -left:] < floors)), left)
+        return np.sort(np.concatenate((places + places // (count * width) * left, row * size + size - left + beyond)))

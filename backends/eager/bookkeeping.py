@@ -48,6 +48,14 @@ def canonical_tip(tip_sites: Numbers, first: int) -> Numbers:
     return [[site - 1 - first for site in row] for row in tip_sites]
 
 
+def widened(values: Tensor, count: int) -> Tensor:
+    return values.unsqueeze(1) if count == 1 else values[:, None].expand(-1, count, *values.shape[1:])
+
+
+def at(values: Numbers, index: Numbers) -> Numbers:
+    return [row[max(i, 0)] for row, i in zip(values, index, strict=True)]
+
+
 def at_each(values: Tensor, index: Numbers) -> Tensor:
     """Mostly every site is its own, and nothing moves."""
     sites, own = values.shape[1], list(range(values.shape[1]))

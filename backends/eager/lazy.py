@@ -5,9 +5,10 @@ not run on the others, and a stage's plain torch, written for one site, runs as 
 candidates of all rows' roots are made at once.
 """
 
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from torch import Tensor, fx
 from torch.utils import _pytree as pytree
@@ -46,16 +47,21 @@ class Site:
     """``site(b, s)``: the logits of a row and a site; ``site.array(b, s)`` the same as numpy has them."""
 
     def __init__(self, made: Sites, values: tuple[Any, ...]) -> None:
-        self.made, self.values = made, values
+        self.made, self.values, self.together = made, values, made.together
         self.whole = array(values[0]) if made.run is None else None
-        self.roots: tuple[Tensor, ...] | None = None
+        self.composed: tuple[Tensor, ...] | None = None
+
+    def roots(self) -> tuple[Tensor, ...]:
+        """Logits and ids ``[b,k]`` of all rows' roots, composed once; where that is possible `together`."""
+        if self.composed is None:
+            self.composed = self.made.run(*map(at_roots, self.values))  # type: ignore[misc]
+        return self.composed
 
     def __call__(self, b: int, s: int) -> Logits:
         if self.made.run is None:
             return self.values[0][b, s], None
-        if s == 0 and self.made.together:
-            self.roots = self.roots or self.made.run(*map(at_roots, self.values))
-            logits, ids = self.roots
+        if s == 0 and self.together:
+            logits, ids = self.roots()
             return logits[b], ids[b]
         found = self.made.run(*[pick(value, b, s) for pick, value in zip(self.made.pick, self.values, strict=True)])
         return found if len(found) == 2 else (found[0], None)  # type: ignore[return-value]
@@ -82,7 +88,7 @@ def by_site(composed: Sequence[fx.Node], kernels: Kernels, fused: bool = False) 
         if node.target is atomic:
             values[node].target = alone
     for node, value in values.items():
-        value.meta["example"] = picks.get(node, at_site)(node.meta["example"], 0, 0)
+        value.meta["example"] = pick_of(node.meta["example"])(node.meta["example"], 0, 0)
     output = inner.output(tuple(values[node] for node in composed))
     if fused and len(composed) == 1:
         narrowed_site(inner, composed[0].meta["example"].shape[-1])
@@ -109,6 +115,8 @@ def deferred(composed: Sequence[fx.Node]) -> list[fx.Node]:
 
 def sitewise(node: fx.Node, composed: fx.Node) -> bool:
     """Whether an op acts on each site by itself, and every tensor it reads is by row, or by row and site."""
+    if node.target is operator.getitem:  # one of its results
+        return isinstance(node.args[0], fx.Node) and sitewise(node.args[0], composed)
     if not isinstance(node.target, Op) or not (node.target is atomic or says_any_lead(node.target)):
         return False
     lead = composed.meta["example"].shape[:2]
@@ -117,14 +125,15 @@ def sitewise(node: fx.Node, composed: fx.Node) -> bool:
 
 
 def says_any_lead(op: Op) -> bool:
-    """Whether the op's result has the leading dimensions of what it is given, whatever they are."""
-    dims: str = getattr(op.meaning.__annotations__.get("return"), "dim_str", "")
-    return op.category in ("tensor", "host") and dims.startswith("*")
+    """Whether the op's results have the leading dimensions of what it is given, whatever they are."""
+    result = op.meaning.__annotations__.get("return")
+    dims: list[str] = [getattr(each, "dim_str", "") for each in get_args(result) or (result,)]
+    return op.category in ("tensor", "host") and all(each.startswith("*") for each in dims)
 
 
 def acts_on_tensors(op: Any) -> bool:
-    """Whether it is an op of tensors and nothing else: not a stage's own torch, and not asked of the host."""
-    return op is not atomic and op.category == "tensor"
+    """Whether it is an op of tensors and nothing else, or picks a result: not a stage's own torch, and not asked of the host."""
+    return op is operator.getitem or op is not atomic and op.category == "tensor"
 
 
 def alone(stage: Any, method: str, *args: Any, lead: int = 2, asked: Asked = ()) -> Any:

@@ -29,9 +29,8 @@ def race(weights: Tensor, key: Numbers, stage: str, purpose: str, at: Numbers, *
 def race_among(weights: Tensor, ids: Tensor, key: Numbers, stage: str, purpose: str, at: Numbers, *, live: Numbers) -> Numbers:
     """`race`, of candidates."""
     rows, words = read(key, stage, purpose, at, live)
-    low, high = np.array([halved(word) for word in words], np.uint32).reshape(-1, 2, 1).swapaxes(0, 1)
-    noise = negated(words_of(ids.numpy()[rows]), low, high)
-    places = supported(weights, rows, least(noise, weights[rows]).tolist(), stage)
+    own, tokens = (weights, ids.numpy()) if len(rows) == len(live) else (weights[rows], ids.numpy()[rows])
+    places = supported(weights, rows, winners_among(own, tokens, words), stage)
     return [int(row[place]) if on else 0 for row, place, on in zip(ids.numpy(), places, live, strict=True)]
 
 
@@ -58,8 +57,8 @@ def winners(weights: Tensor, words: list[int]) -> list[int]:
     if many == 1 or len(words) == 1:
         return [winner(weights[i], word) for i, word in enumerate(words)]
     for i in range(0, len(words), many):
-        low, high = np.array([halved(word) for word in words[i : i + many]], np.uint32)[..., None].swapaxes(0, 1)
-        found += least(negated(token_words(weights.shape[1]), low, high), weights[i : i + many]).tolist()
+        noise = negated(token_words(weights.shape[1]), *columns(words[i : i + many]))
+        found += least(noise, weights[i : i + many]).tolist()
     return found
 
 
@@ -81,6 +80,11 @@ def few_weighing(weights: Tensor) -> Tensor | None:
     return torch.from_numpy(np.flatnonzero(~nothing)) if 0 < count <= len(weights) // SPARSE else None
 
 
+def winners_among(weights: Tensor, ids: Any, words: list[int]) -> list[int]:
+    """`winner_among` of every row of candidates ``[n,k]``."""
+    return least(negated(words_of(ids), *columns(words)), weights).tolist()  # type: ignore[no-any-return]
+
+
 def winner_among(weights: Tensor, ids: Tensor, word: int) -> int:
     """The place among candidates ``[k]`` whose exponential at this address, over its weight, is least."""
     low, high = halved(word)
@@ -90,6 +94,11 @@ def winner_among(weights: Tensor, ids: Tensor, word: int) -> int:
 def least(noise: Tensor, weights: Tensor) -> Any:
     """Where noise over weights, of which the noise has its sign changed, is least."""
     return array((noise if weights.dtype == torch.float32 else noise.to(weights)) / weights).argmax(-1)
+
+
+def columns(words: list[int]) -> Any:
+    """The low and the high 32 bits of addresses, ``[2,n,1]``."""
+    return np.array(words, "<u8").view("<u4").reshape(-1, 2, 1).swapaxes(0, 1)
 
 
 def halved(word: int) -> tuple[int, int]:

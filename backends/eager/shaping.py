@@ -1,5 +1,6 @@
 """Shaping logits on the host: the meanings' arithmetic with less around it, and truncations without a sort."""
 
+import math
 from functools import lru_cache
 from typing import Any
 
@@ -8,10 +9,11 @@ import torch
 from torch import Tensor
 
 from penstock.backends.eager.candidates import candidates
-from penstock.backends.eager.thresholds import FEW, in_nucleus, likely, nucleus
+from penstock.backends.eager.few import in_nucleus, likely
+from penstock.backends.eager.places import array
+from penstock.backends.eager.thresholds import FEW, nucleus
 from penstock.ir.ops import logits as meaning, threshold
 from penstock.ir.ops.candidates import spread_logits
-from penstock.ir.ops.logits import precise
 
 
 @lru_cache(maxsize=256)
@@ -36,7 +38,7 @@ def top_k(logits: Tensor, k: int | Tensor) -> Tensor:
 def top_p(logits: Tensor, p: float | Tensor) -> Tensor:
     size, shares = logits.shape[-1], p.tolist() if isinstance(p, Tensor) else p
     if size <= FEW:
-        return kept(logits, in_nucleus(precise(logits).numpy(), by_row(shares, logits)))
+        return kept(logits, in_nucleus(array(logits), by_row(out_of_reach(shares), logits)))
     if logits.dim() == 1:
         return only(logits, nucleus(logits, shares))
     rows = logits.reshape(-1, size)
@@ -47,7 +49,12 @@ def top_p(logits: Tensor, p: float | Tensor) -> Tensor:
 def min_p(logits: Tensor, p: float | Tensor) -> Tensor:
     if logits.shape[-1] > FEW:
         return threshold.min_p.meaning(logits, p)  # type: ignore[no-any-return]
-    return kept(logits, likely(precise(logits).numpy(), by_row(p.tolist() if isinstance(p, Tensor) else p, logits)))
+    return kept(logits, likely(array(logits), by_row(p.tolist() if isinstance(p, Tensor) else p, logits)))
+
+
+def out_of_reach(shares: float | list[float]) -> Any:
+    """A share of 1 is infinite: sums of roundings may reach 1 early."""
+    return [out_of_reach(p) for p in shares] if isinstance(shares, list) else shares if shares < 1 else math.inf
 
 
 def by_row(shares: float | list[float], logits: Tensor) -> Any:
@@ -62,7 +69,9 @@ def kept(logits: Tensor, these: Any) -> Tensor:
 
 def only(logits: Tensor, ids: Tensor) -> Tensor:
     """-inf but at these tokens."""
-    return logits if len(ids) == len(logits) else torch.full_like(logits, -torch.inf).scatter_(0, ids, logits[ids])
+    if len(ids) == len(logits):
+        return logits
+    return torch.full_like(logits, -torch.inf).scatter_(0, ids, logits.index_select(0, ids))  # indexing takes twice as long
 
 
 def repetition_penalty(logits: Tensor, seen: Tensor, alpha: float | Tensor) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from penstock.backends.eager.blocks import Blocks
-from penstock.backends.eager.candidates import settled
+from penstock.backends.eager.few import largest
 from penstock.backends.eager.places import array
 from penstock.ir.ops.logits import precise
 
@@ -38,12 +38,16 @@ def nucleus(logits: Tensor, p: float | Tensor) -> Tensor:
         return torch.from_numpy(reaching(values, p))
     chance = wide.softmax(-1).numpy()
     blocks = Blocks.of(values[None], NUCLEUS)
-    _, near = blocks.not_below([blocks.bound(0, NUCLEUS)])
-    if chance[near].sum(dtype=np.float64) - p > CLOSE:
+    bounds = blocks.bounds(NUCLEUS)
+    near = blocks.not_below(bounds)
+    mass = chance[near].sum(dtype=np.float64)
+    if mass - p > CLOSE:
         return torch.from_numpy(near[reaching(values[near], p, float(chance[near].max()))])
-    least, count = last_of(values, chance, p, *undecided(values, chance, p, top))
-    kept = np.flatnonzero(values >= least)
-    return torch.from_numpy(kept if len(kept) == count else kept[settled(values[kept], count)])
+    first = (float(bounds[0]), len(near)) if p - mass > CLOSE else (math.inf, 0)
+    least, count = last_of(values, chance, p, *undecided(values, chance, p, top, *first))
+    kept = values > least
+    kept[np.flatnonzero(values == least)[: count - np.count_nonzero(kept)]] = True
+    return torch.from_numpy(np.flatnonzero(kept))
 
 
 def near_the_top(logits: Tensor, p: float | Tensor) -> Tensor:
@@ -53,31 +57,6 @@ def near_the_top(logits: Tensor, p: float | Tensor) -> Tensor:
         return supported(wide)
     near = np.flatnonzero(values >= top + math.log(p) - SLACK)
     return torch.from_numpy(near[~(np.exp(values[near] - values.dtype.type(top)) < p)])
-
-
-def in_nucleus(values: Any, p: Any) -> Any:
-    """Which of few tokens ``[*b,c]`` are the fewest that reach p; all of a row whose largest is no finite number."""
-    top = values.max(-1, keepdims=True)
-    if not (told := np.isfinite(top)).all():
-        return in_nucleus(np.where(told, values, 0), p) | ~told
-    ordered = np.sort(values)[..., ::-1]
-    mass = np.exp(ordered - top).cumsum(-1, np.float64)
-    needed = np.ones(values.shape, np.bool_)
-    needed[..., 1:] = (mass[..., :-1] < p * mass[..., -1:]) | (p >= 1)
-    least = np.where(needed, ordered, np.inf).min(-1, keepdims=True)
-    kept = values >= least
-    if np.count_nonzero(kept) == np.count_nonzero(needed):
-        return kept
-    tied, room = values == least, needed.sum(-1, keepdims=True) - (values > least).sum(-1, keepdims=True)
-    return kept & ~(tied & (tied.cumsum(-1) > room))
-
-
-def likely(values: Any, p: Any) -> Any:
-    """Which of few tokens ``[*b,c]`` are at least p times as likely as the likeliest; all of a row that has none."""
-    top = values.max(-1, keepdims=True)
-    if not (told := np.isfinite(top)).all():
-        return likely(np.where(told, values, 0), p) | ~told
-    return ~(np.exp(values - top) < np.asarray(p, values.dtype))
 
 
 def supported(logits: Tensor) -> Tensor:
@@ -90,26 +69,26 @@ def reaching(values: Any, p: float, likeliest: float | None = None) -> Any:
     ordered = np.sort(values)[::-1]
     mass = np.cumsum(np.exp(ordered - ordered[0]), dtype=np.float64)
     total = mass[-1] if likeliest is None else 1 / likeliest
-    return settled(values, 1 + int(np.searchsorted(mass[:-1], p * total)))
+    return np.flatnonzero(largest(values, 1 + int(np.searchsorted(mass[:-1], p * total))))
 
 
-def undecided(values: Any, chance: Any, p: float, top: float) -> tuple[float, float]:
-    """``(low, high)``: the least logit of the nucleus is in ``[low, high)``.
+def undecided(values: Any, chance: Any, p: float, top: float, high: float, beyond: int) -> tuple[float, float]:
+    """``(low, high)``: the least logit of the nucleus is in ``[low, high)``; so many are not below the first ``high``.
 
-    All logits below ``top + log((1 - p) / v)`` together weigh less than ``1 - p``, so the first ``low`` is no guess.
+    All logits below the first ``low`` together weigh less than ``1 - p``: each weighs less than ``(1 - p) / v``.
     """
-    low, high, beyond = top + math.log((1 - p) / len(values)) - 1, math.inf, 0
-    probe = (low + top) / 2
+    low, down_to = top + math.log((1 - p) / len(values) / float(chance.max())) - SLACK, len(values)
+    probe = (low + min(high, top)) / 2
     for _ in range(PROBES):
         above = values >= probe
         mass = float(np.dot(above, chance))  # selects and adds in a single pass
         if mass - p > CLOSE:
-            low = max(low, probe)
+            low, down_to = probe, np.count_nonzero(above)
         elif p - mass > CLOSE:
             high, beyond = probe, np.count_nonzero(above)
         else:
             break
-        if np.count_nonzero(values >= low) - beyond <= FEW:
+        if down_to - beyond <= FEW:
             break
         probe = (low + min(high, top)) / 2
     return low, high

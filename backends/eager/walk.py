@@ -9,6 +9,7 @@ from typing import Any
 
 from penstock.backends.eager.lazy import Site
 from penstock.backends.eager.places import Columns, Kernel, Numbers, kernel
+from penstock.backends.eager.race import winners_among
 from penstock.backends.eager.target import Target
 from penstock.ir.errors import PenstockError
 from penstock.ir.noise import address, exponential
@@ -110,17 +111,35 @@ Choose = Callable[[Walk, int, int, int, list[int]], int]
 def walk(region: Region, rules: dict[str, Choose]) -> Kernel:
     """The kernel for one walk region; a rule that throws no coins reads neither what was drawn from nor in which order."""
     stage, times, rule = region.data["stage"], region.data["times"], region.data["rule"]
-    greedy = region.data.get("greedy", False)
+    greedy = region.data.get("greedy", False) or rule.name == "greedy"
     choose, coins = rules["greedy" if greedy else rule.name], rule.tests_children and not greedy
 
     def run(**given: Any) -> tuple[list[Any], ...]:
         read = Walk(stage=stage, source=region.data["source"], rule=rule, **given)
-        paths = [read.row(b, choose) if on else ([], []) for b, on in enumerate(read.live)]
-        return packed(paths, times)
+        if read.token is None and read.composed.together and not greedy:
+            return packed(at_once(read), times)
+        return packed([read.row(b, choose) if on else ([], []) for b, on in enumerate(read.live)], times)
 
     made = kernel(Walk)
     takes = {n: place for n, place in made.takes.items() if coins or n not in ("q", "rank")}
     return replace(made, run=run, takes=takes, gives=("numbers",) * 5)
+
+
+def at_once(walk: Walk) -> list[tuple[list[int], list[int]]]:
+    """`Walk.row` of all rows, where nothing was drafted: every rule draws once from the root, and candidates race together."""
+    rows = [b for b, on in enumerate(walk.live) if on]
+    logits, ids = walk.composed.roots()
+    if len(rows) < len(walk.live):
+        logits, ids = logits[rows], ids[rows]
+    words = [address(walk.key[b], walk.stage, "select", (walk.length[b],)) for b in rows]
+    weights, tokens = softmax.meaning(logits), ids.numpy()
+    held = weights.numpy()
+    paths: list[tuple[list[int], list[int]]] = [([], [])] * len(walk.live)
+    for i, (b, place) in enumerate(zip(rows, winners_among(weights, tokens, words), strict=True)):
+        if not held[i, place] > 0:  # NaN too
+            raise walk.unsupported(b, 0)
+        paths[b] = [int(tokens[i, place])], [0]
+    return paths
 
 
 def packed(paths: list[tuple[list[int], list[int]]], times: int) -> tuple[list[Any], ...]:

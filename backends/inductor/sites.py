@@ -37,6 +37,9 @@ class Sites:
 class Site(Sites):
     """The same for one row and site after the other, as a walk on the host comes to them."""
 
+    together = False
+    """Roots are not composed at once: one compiled shape serves every batch."""
+
     def __init__(self, graph: fx.Graph, made_of: tuple[Any, ...], lead: tuple[int, ...]) -> None:
         super().__init__(graph, made_of, lead)
         self.leaves, self.tree = pytree.tree_flatten(made_of)

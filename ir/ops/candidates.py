@@ -24,10 +24,15 @@ def candidates(logits: Float[Tensor, "*B V"], k: int | Float[Tensor, ""]) -> Int
 @op()
 def shaped_candidates(
     logits: Float[Tensor, "*B V"], seen: Bool[Tensor, "*B V"] | None, alpha: float, temperature: float, k: int
-) -> Int[Tensor, "*B K"]:
-    """The `candidates` of ``scale(repetition_penalty(logits, seen, alpha), temperature)``, above 0; None: nothing was seen."""
+) -> tuple[Float[Tensor, "*B K"], Int[Tensor, "*B K"]]:
+    """The k largest of ``scale(repetition_penalty(logits, seen, alpha), temperature)``, above 0, and their ids as `candidates`.
+
+    None: nothing was seen.
+    """
     penalised = logits if seen is None else repetition_penalty.meaning(logits, seen, alpha)
-    return candidates.meaning(scale.meaning(penalised, temperature), k)  # type: ignore[no-any-return]
+    shaped = scale.meaning(penalised, temperature)
+    ids = candidates.meaning(shaped, k)
+    return shaped.gather(-1, ids), ids
 
 
 @op()

@@ -53,23 +53,21 @@ KS, TS, AS = {"k": (1, 3)}, {"t": (0.7, 1.3)}, {"a": (0.7, 1.3)}
 @rule(literals={**KS, **TS, **AS}, when=narrows, follows=True)
 def penalised_and_scaled_top_k(x: Logits, seen: Bool[Tensor, "*B V"], a: float, t: float, k: int) -> Equation:
     """Only what may be among the k largest is penalised and divided."""
-    ids = shaped_candidates(x, seen, a, t, k)
-    values = scale(repetition_penalty(among(x, ids), among(seen, ids), a), t)
+    values, ids = shaped_candidates(x, seen, a, t, k)
     return top_k(scale(repetition_penalty(x, seen, a), t), k), spread_logits(values, ids, vocabulary(x))
 
 
 @rule(literals={**KS, **TS}, when=narrows, follows=True)
 def scaled_top_k(x: Logits, t: float, k: int) -> Equation:
     """Only what may be among the k largest is divided."""
-    ids = shaped_candidates(x, None, 1.0, t, k)
-    return top_k(scale(x, t), k), spread_logits(scale(among(x, ids), t), ids, vocabulary(x))
+    values, ids = shaped_candidates(x, None, 1.0, t, k)
+    return top_k(scale(x, t), k), spread_logits(values, ids, vocabulary(x))
 
 
 @rule(literals={**KS, **AS}, when=narrows, follows=True)
 def penalised_top_k(x: Logits, seen: Bool[Tensor, "*B V"], a: float, k: int) -> Equation:
     """Only what may be among the k largest is penalised."""
-    ids = shaped_candidates(x, seen, a, 1.0, k)
-    values = repetition_penalty(among(x, ids), among(seen, ids), a)
+    values, ids = shaped_candidates(x, seen, a, 1.0, k)
     return top_k(repetition_penalty(x, seen, a), k), spread_logits(values, ids, vocabulary(x))
 
 

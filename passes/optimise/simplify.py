@@ -1,11 +1,13 @@
-"""Constants that make a transform do nothing, or make it another: known while compiling, whatever the logits are."""
+"""What is known while compiling, whatever logits are: constants that make a transform do nothing, or another; an only site."""
 
 from typing import Any
 
-from jaxtyping import Bool
+import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from penstock.ir.ops.logits import COLDEST, greedy, repetition_penalty, scale, top_k, top_p
+from penstock.ir.ops.rows import at, widened
 from penstock.ir.ops.threshold import epsilon_cut, min_p
 from penstock.passes.optimise.rule import Equation, Logits, RulePass, rule
 
@@ -58,5 +60,20 @@ def no_repetition_penalty(x: Logits, seen: Bool[Tensor, "*B V"]) -> Equation:
     return repetition_penalty(x, seen, 1.0), x
 
 
-RULES = (scaled_by_one, scaled_by_nothing, all_of_top_k, all_of_top_p, no_min_p, no_epsilon_cut, no_repetition_penalty)
+@rule(inputs={"site": lambda draws: torch.tensor([0, -1, 0])}, follows=True)
+def the_only_site(x: Float[Tensor, "B V"], site: Int[Tensor, "B"]) -> Equation:
+    """Where nothing was drafted a path ends where it begins, and nobody copies what is known of the root."""
+    return at(widened(x, 1), site), x
+
+
+RULES = (
+    scaled_by_one,
+    scaled_by_nothing,
+    all_of_top_k,
+    all_of_top_p,
+    no_min_p,
+    no_epsilon_cut,
+    no_repetition_penalty,
+    the_only_site,
+)
 SIMPLIFY = RulePass("simplify", RULES)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from penstock.backends.eager import blocks, candidates as host, thresholds
+from penstock.backends.eager import blocks, candidates as host, few, thresholds
 from penstock.backends.eager.blocks import Blocks
 from penstock.backends.eager.shaping import min_p, repetition_penalty, top_k, top_p
 from penstock.ir.ops import candidates as meaning, logits, threshold
@@ -57,9 +57,13 @@ def test_the_k_largest_of_what_is_never_made(row, k, alpha, t):
     order = row.sort(descending=True, stable=True).indices
     for places in (order[:3], order[:: len(order) // 20], order):
         seen = torch.zeros(len(row), dtype=torch.bool).index_fill(0, places, True)
-        expected = meaning.shaped_candidates.meaning(row, seen, alpha, t, k)
-        assert torch.equal(host.shaped_candidates(row, seen, alpha, t, k), expected)
-    assert torch.equal(host.shaped_candidates(row, None, 1.0, t, k), meaning.shaped_candidates.meaning(row, None, 1.0, t, k))
+        assert found_as_meant(row, seen, alpha, t, k)
+    assert found_as_meant(row, None, 1.0, t, k)
+
+
+def found_as_meant(*given) -> bool:
+    """Whether the host finds the very values and ids of the meaning."""
+    return all(map(torch.equal, host.shaped_candidates(*given), meaning.shaped_candidates.meaning(*given)))
 
 
 def neighbours() -> Tensor:
@@ -74,32 +78,41 @@ def test_logits_that_tie_only_once_divided(t):
     row = neighbours()
     assert len((row / t).unique()) < len(row.unique()) - 9
     for k in range(1, 19):
-        assert torch.equal(host.shaped_candidates(row, None, 1.0, t, k), meaning.shaped_candidates.meaning(row, None, 1.0, t, k))
+        assert found_as_meant(row, None, 1.0, t, k)
 
 
 def test_a_bound_that_forgets_what_division_rounds_together_is_seen(monkeypatch):
     row = neighbours()
     monkeypatch.setattr(host, "ROUNDINGS", 0)
-    found = [host.shaped_candidates(row, None, 1.0, 1.8, k).tolist() for k in range(1, 19)]
-    assert found != [meaning.shaped_candidates.meaning(row, None, 1.0, 1.8, k).tolist() for k in range(1, 19)]
+    assert not all(found_as_meant(row, None, 1.0, 1.8, k) for k in range(1, 19))
 
 
 def test_a_bound_that_forgets_the_penalised_is_seen(monkeypatch):
-    row, right = normal(WIDE, 3.0), Blocks.bound
+    row, right = normal(WIDE, 3.0), Blocks.bounds
     seen = row > row.sort(descending=True).values[30]
-    monkeypatch.setattr(Blocks, "bound", lambda of, row, k: right(of, row, 17))
-    expected = meaning.shaped_candidates.meaning(row, seen, 9.0, 1.0, 17)
-    assert not torch.equal(host.shaped_candidates(row, seen, 9.0, 1.0, 17), expected)
+    assert found_as_meant(row, seen, 9.0, 1.0, 17)
+    monkeypatch.setattr(Blocks, "bounds", lambda of, k: right(of, 17))
+    assert not found_as_meant(row, seen, 9.0, 1.0, 17)
 
 
 def test_the_raised_are_candidates_wherever_they_stand(monkeypatch):
     """Below 1 a penalty lifts what was seen, from below every bound."""
     row = normal(WIDE, 3.0)
     seen = (row > 1.0) & (row < 1.01)
-    expected = meaning.shaped_candidates.meaning(row, seen, 0.01, 1.0, 17)
-    assert torch.equal(host.shaped_candidates(row, seen, 0.01, 1.0, 17), expected) and seen[expected].any()
+    assert found_as_meant(row, seen, 0.01, 1.0, 17) and seen[host.shaped_candidates(row, seen, 0.01, 1.0, 17)[1]].any()
     monkeypatch.setattr(host.np, "union1d", lambda near, raised: near)
-    assert not torch.equal(host.shaped_candidates(row, seen, 0.01, 1.0, 17), expected)
+    assert not found_as_meant(row, seen, 0.01, 1.0, 17)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("alpha", [1.3, 0.6])
+def test_quotients_that_are_too_large_are_infinite_without_a_warning(sign, alpha):
+    """A mask may be the least number there is."""
+    row = torch.full((WIDE,), sign * torch.finfo(torch.float32).min)
+    row[[5, 900]] = torch.tensor([1.0, 2.0])
+    seen = torch.arange(WIDE) % 3 == 0
+    assert found_as_meant(row, seen, alpha, 0.7, 17)
+    assert found_as_meant(row, None, 1.0, 0.7, 17)
 
 
 def test_rows_at_once_and_a_k_of_the_request():
@@ -114,8 +127,7 @@ TOGETHER = torch.stack([SHAPES[name](WIDE) for name in ("flat", "peaked", "clust
 def test_rows_that_said_more_and_less_are_looked_through_together():
     seen = torch.stack([torch.arange(WIDE) % 997 < n for n in (0, 1, 40, 300, 0, 5)])
     for alpha in (1.3, 0.6):
-        expected = meaning.shaped_candidates.meaning(TOGETHER, seen, alpha, 0.7, 17)
-        assert torch.equal(host.shaped_candidates(TOGETHER, seen, alpha, 0.7, 17), expected)
+        assert found_as_meant(TOGETHER, seen, alpha, 0.7, 17)
 
 
 @pytest.mark.parametrize("kernel", [top_p, min_p])
@@ -128,6 +140,13 @@ def test_few_tokens_of_many_rows_are_cut_as_each_row_alone(kernel):
     assert torch.equal(kernel(rows, 0.4).nan_to_num(), torch.stack([kernel(row, 0.4) for row in rows]).nan_to_num())
     op = logits.top_p if kernel is top_p else threshold.min_p
     assert torch.equal(kernel(rows[:6], 0.4), op.meaning(rows[:6], 0.4))
+
+
+def test_all_of_the_probability_is_all_tokens_though_sums_reach_it_early():
+    row = torch.tensor([-60.0, 0.0, -70.0])
+    assert torch.equal(top_p(row, 1.0), row)
+    expected = torch.stack([row, row.masked_fill(row < 0, -torch.inf)])
+    assert torch.equal(top_p(row.expand(2, 3), torch.tensor([1.0, 0.5])), expected)
 
 
 @pytest.mark.parametrize("places", [[3], [5000], range(40, 60)])
@@ -176,7 +195,7 @@ def test_bisection_ends_where_a_sort_would(monkeypatch, few):
     least = float(row[expected].min())
     monkeypatch.setattr(thresholds, "FEW", few)
     assert torch.equal(thresholds.nucleus(row, 0.8), expected)
-    monkeypatch.setattr(Blocks, "bound", lambda of, row, k: least)
+    monkeypatch.setattr(Blocks, "bounds", lambda of, k: torch.tensor([least]).numpy())
     assert torch.equal(thresholds.nucleus(row, 0.8), expected)
 
 
@@ -216,22 +235,22 @@ def test_blocks_leave_out_nothing(row, k):
     floors = [-math.inf, *values[0, :: len(row) // 5].tolist(), math.inf]
     for pair in zip(floors, reversed(floors), strict=True):
         expected = [(r, i) for r in range(2) for i, x in enumerate(values[r].tolist()) if not x < pair[r]]
-        assert list(zip(*of.not_below(pair), strict=True)) == expected
+        found = of.not_below(torch.tensor(pair, dtype=torch.float32).numpy())
+        assert list(zip(*divmod(found, len(row)), strict=True)) == expected
 
 
 # --- planted faults ------------------------------------------------------------------------------------------------
 def test_ties_by_the_highest_id_are_seen(monkeypatch):
-    row = SHAPES["ties"](WIDE)
-    right = host.settled
+    row, right = SHAPES["ties"](WIDE), few.largest
     for module in (host, thresholds):
-        monkeypatch.setattr(module, "settled", lambda values, k: (len(values) - 1 - right(values[::-1], k))[::-1])
+        monkeypatch.setattr(module, "largest", lambda values, k: right(values[..., ::-1], k)[..., ::-1])
     assert not torch.equal(host.candidates(row, 17), meaning.candidates.meaning(row, 17))
     assert thresholds.nucleus(torch.zeros(WIDE), 0.3).tolist() != [*range(math.ceil(0.3 * WIDE))]
 
 
 def test_a_bound_that_is_one_block_short_is_seen(monkeypatch):
-    row, right = normal(WIDE, 3.0), Blocks.bound
-    monkeypatch.setattr(Blocks, "bound", lambda of, row, k: right(of, row, 1))
+    row, right = normal(WIDE, 3.0), Blocks.bounds
+    monkeypatch.setattr(Blocks, "bounds", lambda of, k: right(of, 1))
     with pytest.raises(ValueError, match="kth"):  # there are no 17
         host.candidates(row, 17)
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from penstock.backends.eager import walk as host
 from penstock.backends.eager.lower import lowered
 from penstock.backends.eager.race import winner_among
 from penstock.backends.eager.target import Target
@@ -151,11 +152,42 @@ def test_without_cuts(rule):
     assert 4 in expected[2]
 
 
-def test_without_a_draft():
-    given = {name: value for name, value in situation(8, 60, "recursive").items() if name not in NODEWISE}
-    expected, found = both("match", {**given, "composed": given["composed"][:, :1]} | {"last": given["last"][:, :1]})
+def undrafted(seed: int, rows: int) -> dict[str, Tensor]:
+    """A situation in which there is only the root to select from."""
+    given = {name: value for name, value in situation(seed, rows, "recursive").items() if name not in NODEWISE}
+    return given | {"composed": given["composed"][:, :1], "last": given["last"][:, :1]}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("rule", sorted(WALKED.keys() - {"block"}))  # which plans over a path
+def test_without_a_draft(rule, shape):
+    expected, found = both(rule, undrafted(8, 60), shape=shape)
     assert found == expected
     assert set(expected[2]) == {1}
+
+
+def test_without_a_draft_candidates_of_all_live_rows_race_at_once(monkeypatch):
+    raced, own = [], host.winners_among
+    monkeypatch.setattr(host, "winners_among", lambda weights, *given: raced.append(weights.shape) or own(weights, *given))
+    given = undrafted(8, 60)
+    both("match", given, shape="top-k")
+    assert raced == [(int(given["live"].sum()), 3)] and not given["live"].all()
+
+
+def test_without_a_draft_noise_of_another_row_is_seen(monkeypatch):
+    """Planted: rows draw in order, but with the addresses of the row before."""
+    own = host.winners_among
+    monkeypatch.setattr(host, "winners_among", lambda weights, ids, words: own(weights, ids, words[-1:] + words[:-1]))
+    expected, found = both("match", undrafted(8, 60), shape="top-k")
+    assert found != expected
+
+
+@pytest.mark.parametrize("value, message", [(-torch.inf, "has no support"), (torch.nan, "are NaN")])
+def test_without_a_draft_a_row_that_nothing_can_be_drawn_for_is_named(value, message):
+    given = undrafted(8, 60)
+    given["live"][:3], given["composed"][2] = torch.tensor([True, False, True]), value
+    with pytest.raises(PenstockError, match=f"row 2 {message}"):
+        both("match", given, shape="top-k")
 
 
 def test_in_single_precision_paths_agree_but_for_ties():

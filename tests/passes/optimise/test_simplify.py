@@ -4,9 +4,12 @@ import pytest
 from chains import chain_graph, count
 
 from penstock.dsl.param import param
-from penstock.library import Epsilon, MinP, Repetition, Temperature, TopK, TopP
+from penstock.ir.standin import StandIn
+from penstock.library import Epsilon, MinP, ModelDrafter, ModelVerifier, Repetition, Temperature, TopK, TopP
+from penstock.passes.build import build
 from penstock.passes.optimise.optimisation import optimise
 from penstock.passes.optimise.simplify import SIMPLIFY
+from penstock.passes.order import elaborate
 
 NOTHING = {
     "scale": Temperature(value=1.0),
@@ -48,6 +51,16 @@ def test_near_miss_one_that_does_a_little_stays(op):
 def test_near_miss_one_that_a_request_may_set_stays(op):
     graph, ran = simplified(ASKED[op])
     assert not ran.modified and count(graph, op) > 0
+
+
+@pytest.mark.parametrize("drafters", [(), (ModelDrafter(model="d", length=2, mirror=False),)])
+def test_what_is_known_of_the_root_is_copied_only_where_a_path_may_end_elsewhere(drafters):
+    views = {name: StandIn(name, 9, capabilities=frozenset({"tree"})) for name in ("t", "draft:d")}
+    graph = build(elaborate([*drafters, ModelVerifier(model="t"), Repetition(alpha=1.3)]), views).graph
+    copied = count(graph, "at")
+    (ran,) = optimise(graph, [SIMPLIFY])
+    assert [f.rule for f in ran.findings if f.fired] == ["the_only_site"] * (not drafters)
+    assert count(graph, "at") == copied - (not drafters)
 
 
 def test_what_fired_leads_back_to_the_line_it_was_declared_on():
