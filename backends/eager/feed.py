@@ -13,8 +13,10 @@ from penstock.ir.host import Feed
 from penstock.ir.ops.tree import ancestors
 from penstock.ir.state import Sequence, View
 
-BUCKET = 64
-"""Slots attended to are rounded up to a multiple of this."""
+BUCKET = 16
+"""Slots attended to are rounded up to a multiple of this, which products of matrices like."""
+FETCHED = 64
+"""Slots behind those attended to that cost a single column less to read than to leave out."""
 
 Shape = tuple[int, ...]
 
@@ -65,7 +67,7 @@ def feed_of(
     A row that idles has none, whatever its ``ids``; ``whole``: no row idles.
     """
     shape = window(before, new, text, slots)
-    extent = min(-(-(max(lengths) + len(before) + len(new)) // BUCKET) * BUCKET, slots)
+    extent = extent_of(max(lengths) + len(before) + len(new), len(shape.place), slots)
     placed = shape.slots(lengths, len(before))
     positions = placed if shape.depth is None else torch.from_numpy(np.add.outer(lengths, shape.depth))
     visible = shifted(shape.visible, [slots - n for n in lengths], extent)
@@ -74,6 +76,16 @@ def feed_of(
         ids = with_voids(feed, ids, live, slots)
     feed.ids = from_numbers(ids, np.int64)
     return feed
+
+
+def extent_of(end: int, columns: int, slots: int) -> int:
+    """How many of a cache's slots are attended to where what is visible ends there: whole buckets.
+
+    A single column does little but read keys and values, and what is fetched ahead ends where a head's slots do not lead on to the
+    next head's: so it reads a cache to its end where that is near.
+    """
+    extent = -(-end // BUCKET) * BUCKET
+    return slots if extent >= slots or columns == 1 and slots - extent < FETCHED else extent
 
 
 def with_voids(feed: Feed, ids: list[list[int]], live: list[bool], slots: int) -> list[list[int]]:
