@@ -81,8 +81,8 @@ def feed_of(
 def extent_of(end: int, columns: int, slots: int) -> int:
     """How many of a cache's slots are attended to where what is visible ends there: whole buckets.
 
-    A single column does little but read keys and values, and what is fetched ahead ends where the slots of a head do not lead on to
-    those of the next: so it reads a cache to its end where that is near.
+    A single column does little but read keys and values, and what is fetched ahead ends where a head's slots do not lead on to
+    the next head's: so it reads a cache to its end where that is near.
     """
     extent = -(-end // BUCKET) * BUCKET
     return slots if extent >= slots or columns == 1 and slots - extent < FETCHED else extent

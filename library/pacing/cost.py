@@ -91,7 +91,7 @@ class Cost:
         return [max(plain + each * length, 1e-9) for length in range(longest + 1)]
 
     def seconds(self, load: Load, longest: int) -> list[float]:
-        """What a step will take whose longest draft has 0, 1, 2 ... tokens; never less than a shorter draft, whatever was timed."""
+        """What a step will take whose longest draft has 0, 1, 2 ... tokens; never less than a shorter one, whatever was timed."""
         line, stairs = self.straight(load, longest), self.stairs
         return list(accumulate((each * stairs.get((load.rows, length), 1.0) for length, each in enumerate(line)), max))
 

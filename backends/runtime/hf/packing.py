@@ -18,12 +18,10 @@ from penstock.backends.runtime.hf.together import asked_together
 from penstock.backends.runtime.memory import free_memory
 
 FEW = 1 << 17
-"""Products of numbers below which torch is faster: handing a call to oneDNN takes about 12 us. Measured with weights that come from
-outside of the nearest caches, as they do where a model is more than one layer."""
+"""Products of numbers below which torch is faster: handing a call to oneDNN takes about 12 us. Measured with weights that come
+from outside of the nearest caches, as they do where a model is more than one layer."""
 SPARE = 0.5
 """The share of the free memory that copies may take."""
-
-
 multiply: Any = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
 
 
@@ -32,7 +30,7 @@ class Product:
 
     def __init__(self, layers: Sequence[nn.Linear]) -> None:
         weights = [layer.weight.detach() for layer in layers]
-        biases = [weight.new_zeros(len(weight)) if x.bias is None else x.bias.detach() for x, weight in zip(layers, weights, strict=True)]
+        biases = [torch.zeros(len(layer.weight)) if layer.bias is None else layer.bias.detach() for layer in layers]
         self.sizes = [len(weight) for weight in weights]
         self.few = FEW / sum(self.sizes)
         self.bias = None if all(layer.bias is None for layer in layers) else torch.cat(biases)
