@@ -7,10 +7,12 @@ from types import SimpleNamespace
 import pytest
 import torch
 from tiny_models import chain, tiny_model
+from torch import nn
 from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
 from penstock.backends.runtime import hf
+from penstock.backends.runtime.hf.attention import CURRENT, Call
 from penstock.backends.runtime.hf.undecorated import Undecorated, stripped
 
 
@@ -69,6 +71,27 @@ def test_only_calls_of_ours_are_bare(wrapped, monkeypatch):
         theirs = wrapped.model(input_ids=torch.tensor(tokens), output_hidden_states=True)
     assert ran == ["bare", "own"] and len(theirs.hidden_states) == 5
     torch.testing.assert_close(mine, theirs.logits, rtol=0, atol=1e-5)
+
+
+class Telling(nn.Module):
+    """Tells what its forward is given."""
+
+    @merge_with_config_defaults
+    @can_return_tuple
+    def forward(self, **kwargs):
+        return kwargs
+
+
+def test_a_bare_forward_is_given_what_its_wrappers_would_give_it():
+    module = Telling()
+    module.config = SimpleNamespace(use_cache=True, return_dict=True)
+    bare, asked = Undecorated(module), {"return_dict": True, "other": 1}
+    token = CURRENT.set(Call(*torch.zeros(3, 1, 1)))
+    try:
+        assert bare(**asked) == bare.own(**asked) == {"other": 1, "use_cache": True}
+        assert bare(use_cache=False) == {"use_cache": False}
+    finally:
+        CURRENT.reset(token)
 
 
 def test_a_forward_says_what_it_takes(wrapped):

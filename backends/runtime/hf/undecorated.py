@@ -38,10 +38,9 @@ class Undecorated:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if CURRENT.get() is None:
             return self.own(*args, **kwargs)
-        if self.caches:
-            kwargs.pop("return_dict", None)
-            if kwargs.get("use_cache") is None:
-                kwargs["use_cache"] = True
+        kwargs.pop("return_dict", None)  # which wrappers take out, and hand on to no forward
+        if self.caches and kwargs.get("use_cache") is None:
+            kwargs["use_cache"] = True
         return self.bare(*args, **kwargs)
 
 
