@@ -7,6 +7,7 @@ means something else by the same names keeps its own.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
 import torch
@@ -55,6 +56,8 @@ class Form:
 
     of: Callable[[Any], Forward]
     reads: tuple[str, ...]
+    further: tuple[str, ...]
+    """What a module's forward takes after its columns: one that may be told more could mean more."""
     fits: Callable[[Any], bool]
     trial: Callable[[Any], tuple[Tensor, ...]]
 
@@ -62,12 +65,11 @@ class Form:
         """Whether the module says the same by it."""
         if not all(hasattr(module, name) for name in self.reads) or not self.fits(module):
             return False
-        given = self.trial(module)
-        try:
-            pairs = zip(flat(module.forward(*given)), flat(self.of(module)(*given)), strict=True)
-            return all(torch.equal(own, formed) for own, formed in pairs)
-        except Exception:  # it wants more than the form knows of
+        if tuple(signature(module.forward).parameters)[1:] != self.further:
             return False
+        given = self.trial(module)
+        pairs = zip(flat(module.forward(*given)), flat(self.of(module)(*given)), strict=True)
+        return all(torch.equal(own, formed) for own, formed in pairs)
 
 
 def columns(module: Any) -> tuple[Tensor]:
@@ -82,8 +84,8 @@ def positions(module: Any) -> tuple[Tensor, Tensor]:
 
 
 FORMS = (
-    Form(norm, ("weight", "variance_epsilon"), lambda module: module.weight.dim() == 1, columns),
-    Form(rotary, ("inv_freq", "rope_type"), lambda module: module.rope_type in STEADY, positions),
+    Form(norm, ("weight", "variance_epsilon"), (), lambda module: module.weight.dim() == 1, columns),
+    Form(rotary, ("inv_freq", "rope_type"), ("position_ids",), lambda module: module.rope_type in STEADY, positions),
 )
 
 
