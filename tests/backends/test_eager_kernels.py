@@ -146,7 +146,7 @@ def fitting(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Kernel:
 
 @pytest.mark.parametrize("op, args, kwargs", CASES, ids=lambda x: repr(x) if isinstance(x, Op) else "")
 def test_a_kernel_gives_what_its_op_means(op, args, kwargs):
-    mine = pytree.tree_map(lambda x: x.clone() if isinstance(x, Tensor) else x, args)  # a kernel may write into a register's value
+    mine = pytree.tree_map(lambda x: x.clone() if isinstance(x, Tensor) else x, args)  # a kernel may write into a register
     torch.testing.assert_close(as_wanted(fitting(op, mine, kwargs), mine, kwargs), op.meaning(*args, **kwargs), rtol=0, atol=0)
 
 
