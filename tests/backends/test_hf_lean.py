@@ -61,9 +61,17 @@ class Gated(LlamaRMSNorm):
         return super().forward(x if gate is None else x * gate)
 
 
+class Complex(LlamaRotaryEmbedding):
+    """As DeepSeek-V2 has it."""
+
+    def forward(self, x, position_ids):
+        return torch.complex(*super().forward(x, position_ids))
+
+
 @pytest.mark.parametrize(
     "module",
     [
+        Complex(LlamaConfig(hidden_size=2 * WIDTH, num_attention_heads=2)),
         Doubled(WIDTH),
         Gated(WIDTH),
         Gemma2RMSNorm(WIDTH),
