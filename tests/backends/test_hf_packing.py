@@ -105,7 +105,9 @@ def test_layers_are_left_alone_where_there_is_no_room(monkeypatch):
     "layer", [nn.Linear(IN, OUT, dtype=torch.bfloat16), nn.Linear(IN, OUT, dtype=torch.float64), nn.Conv1d(4, 4, 1)]
 )
 def test_other_layers_are_left_alone(layer):
-    (same,) = packing.packed(nn.Sequential(layer))
+    model = nn.Sequential(layer)
+    model.register_forward_pre_hook(lambda *_: pytest.fail("a model without a layer to pack is not called"))
+    (same,) = packing.packed(model)
     assert not isinstance(same.forward, packing.PackedLinear)
 
 

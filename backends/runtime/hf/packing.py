@@ -67,7 +67,7 @@ def packed(model: Any) -> Any:
     """
     layers = [m for m in model.modules() if type(m) is nn.Linear and m.weight.dtype == torch.float32 and m.weight.is_cpu]
     free, wanted = free_memory(), sum(4 * m.weight.numel() for m in layers)
-    if can_pack() and (free is None or wanted < SPARE * free):
+    if layers and can_pack() and (free is None or wanted < SPARE * free):
         for group in asked_together(model, layers):
             product = Product(group)
             for place, layer in enumerate(group):
