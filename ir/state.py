@@ -59,13 +59,15 @@ class View(Rows):
     """int64 ``[b]``: how many tokens of the text have their slot; the root and the gap before it are due."""
     cache: Cache
     fed: Tensor
-    """int64 ``[b]``: in-step nodes that this row has in slots."""
+    """int64 ``[b]``: in-step nodes that this row has in slots, and not all."""
     forwards: Tensor
     """float64 ``[b]``: forwards that steps have made for this row and not for all; of some layers only, their share of all."""
     parents: tuple[int, ...] | Tensor = ()
     """Parent node (-1: the root) of each in-step node: a tuple where the topology is constant, else ``[b,n]``."""
     spent: float = 0.0
     """Forwards that steps have made for every row."""
+    common: int = 0
+    """In-step nodes that every row has in slots."""
     override: Tensor | None = None
     """``[b,t,w]``: input vectors of suffix positions whose input is not their token's embedding."""
     overridden: Tensor | None = None
@@ -77,6 +79,11 @@ class View(Rows):
     def made(self) -> Tensor:
         """``[b]``: forwards that steps have made for each row."""
         return self.forwards + self.spent
+
+    @property
+    def nodes(self) -> Tensor:
+        """``[b]``: in-step nodes that each row has in slots."""
+        return self.fed + self.common
 
     def share(self, layers: tuple[int, int] | None) -> float:
         """How much of a forward a range of layers is."""

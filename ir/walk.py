@@ -62,11 +62,18 @@ def walk(
     if draft is not None:
         given |= {name: getattr(draft, name) for name in ("token", "parent_site", "site", "rank", "valid", "q")}
         given |= {"law": draft.law.which} if isinstance(draft.law, LawByRow) else {}
-    data = dict(rule=rule, law=draft.law if draft else None, stage=stage, source=source, width=draft.width if draft else 0)
+    law, width = (draft.law, draft.width) if draft else (None, 0)
+    data = dict(rule=rule, law=law, stage=stage, source=source, width=width, parents=constant_topology(draft))
     site, _, token, node, count = repeat(
         depth + 1, body, [start[0], live, start[1], start[1], start[0]], label="walk", given=given, **data
     )
     return Commit(token, node, count, site, at(token, count - 1))
+
+
+def constant_topology(draft: Draft | None) -> tuple[int, ...] | None:
+    """The parent of every node that a walk may come to, the same in every row; None where rows differ."""
+    parents = draft.parents if draft else ()
+    return parents if isinstance(parents, tuple) else None
 
 
 def try_children(

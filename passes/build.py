@@ -40,11 +40,13 @@ def build(
     views: Mapping[str, StandIn],
     *,
     eos: tuple[int, ...] = (),
+    texts: Mapping[str, int] | None = None,
     bucket: Bucket | None = None,
 ) -> StepGraph:
     """Trace one step over stand-ins of the views' models. Raises PenstockError at the author's line.
 
-    Where a stage's Decision picks the bucket, the step of ``bucket``, by default the one that a new batch starts with.
+    ``texts``: a number a view; views of one number are of one model and begin with the same text in every row. Where a stage's
+    Decision picks the bucket, the step of ``bucket``, by default the one that a new batch starts with.
     """
     check_capabilities(plan, views)
     example, decision = example_state(plan, views), decision_of(plan)
@@ -54,7 +56,9 @@ def build(
     with tracing.recording(tracer):
         KINDS[plan.kind].trace(tracer, plan, eos, bucket)
         graph = tracer.finish(tuple(example))
-    again = partial(build, plan, views, eos=eos)
+    for name, node in zip(example, graph.nodes, strict=False):  # a step's parameters come first
+        node.meta["text"] = (texts or {}).get(name.removeprefix("view:"))
+    again = partial(build, plan, views, eos=eos, texts=texts)
     return StepGraph(graph, tuple(example), plan, plan.room, eos, decision, cache(lambda other: again(bucket=other)))
 
 

@@ -13,10 +13,12 @@ from penstock.passes.greedy_rule import greedy_rule
 from penstock.passes.hoist_masks import hoist_masks
 from penstock.passes.mirror import mirror
 from penstock.passes.optimise.argmax_invariance import ARGMAX_INVARIANCE
+from penstock.passes.optimise.equal_forwards import EQUAL_FORWARDS
 from penstock.passes.optimise.fuse_sampling import FUSE_SAMPLING
 from penstock.passes.optimise.narrow import NARROW
 from penstock.passes.optimise.optimisation import Pass, Ran, chosen, optimise
 from penstock.passes.optimise.overlap import OVERLAP
+from penstock.passes.optimise.plan_cache import PLAN_CACHE
 from penstock.passes.optimise.share_forwards import SHARE_FORWARDS
 from penstock.passes.optimise.simplify import SIMPLIFY
 from penstock.passes.phases import phases
@@ -34,10 +36,12 @@ ELABORATION: tuple[Callable[[Plan], Plan], ...] = (
 OPTIMISATION: tuple[Pass, ...] = (
     SIMPLIFY,  # first: it tells the others what temperature 0 is
     ARGMAX_INVARIANCE,
-    SHARE_FORWARDS,
+    EQUAL_FORWARDS,
+    SHARE_FORWARDS,  # of what is left
     NARROW,  # what is left of a top-k is one that something is drawn from
     FUSE_SAMPLING,  # walks over what was narrowed
-    OVERLAP,  # last: it begins before the calls that are left
+    OVERLAP,  # it begins before the calls that are left
+    PLAN_CACHE,  # of what they feed
 )
 
 

@@ -15,6 +15,7 @@ from penstock.library import (
     Ambedkar,
     Del,
     HiddenThought,
+    LastToken,
     LayerSkip,
     ModelDrafter,
     ModelVerifier,
@@ -189,9 +190,10 @@ def test_forwards_are_counted_by_what_asks_for_them():
     assert counted((verifier,)) == (12, 12, 0)
     steps, target, draft = counted(CHAIN)
     assert (target, draft) == (steps, 3 * steps)
+    swapped = {"x": View(model="f", prompt=LastToken())}
     for penalty, each in (("local", 3), ("after", 5)):  # the target; the verifier's two branches, and their probes
         steering = Ambedkar(model="f", view="x", penalty=penalty, k=2, select="sample")
-        assert counted((verifier, steering), views={"x": View(model="f")}) == (12, 12 * each, 0)
+        assert counted((verifier, steering), views=swapped) == (12, 12 * each, 0)
     thoughts = (HiddenThought(model="t", helper="f", marker=1),)
     (result,) = run(Pipeline(models={"t": "table:7:1:2", "f": "table:7:5"}, stages=thoughts), ["1 2"], max_new_tokens=40)
     assert result.stats.target_forwards == 40 + result.tokens[:-1].count(1) > 40  # the helper's, where a marker was emitted

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import add
 
 import numpy as np
 import torch
@@ -60,11 +61,19 @@ def window(before: Shape, new: Shape, text: int, reach: int) -> Window:
 
 
 def feed_of(
-    ids: list[list[int]], before: Shape, new: Shape, text: int, lengths: list[int], live: list[bool], whole: bool, slots: int
+    due: list[list[int]],
+    tokens: Numbers | Tensor | None,
+    before: Shape,
+    new: Shape,
+    text: int,
+    lengths: list[int],
+    live: list[bool],
+    whole: bool,
+    slots: int,
 ) -> Feed:
-    """The columns of one call: at most ``text`` of a row's text, right-aligned, then new nodes of constant topology.
+    """The columns of one call: ``due``, at most ``text`` of a row's text, right-aligned, then new nodes of constant topology.
 
-    A row that idles has none, whatever its ``ids``; ``whole``: no row idles.
+    A row that idles has none, whatever its ``tokens``; ``whole``: no row idles.
     """
     shape = window(before, new, text, slots)
     extent = extent_of(max(lengths) + len(before) + len(new), len(shape.place), slots)
@@ -72,9 +81,9 @@ def feed_of(
     positions = placed if shape.depth is None else torch.from_numpy(np.add.outer(lengths, shape.depth))
     visible = shifted(shape.visible, [slots - n for n in lengths], extent)
     feed = Feed(placed, placed, positions, visible)
-    if not whole or text and min(map(len, ids)) < len(shape.place):
-        ids = with_voids(feed, ids, live, slots)
-    feed.ids = from_numbers(ids, np.int64)
+    if not whole or text and min(map(len, due)) < text:
+        due = with_voids(feed, due, text, live, slots)
+    feed.ids = ids_of(due, tokens)
     return feed
 
 
@@ -88,15 +97,22 @@ def extent_of(end: int, columns: int, slots: int) -> int:
     return slots if extent >= slots or columns == 1 and slots - extent < FETCHED else extent
 
 
-def with_voids(feed: Feed, ids: list[list[int]], live: list[bool], slots: int) -> list[list[int]]:
-    """Columns that a row has nothing for go to the trash slot, and see something."""
+def ids_of(due: list[list[int]], tokens: Numbers | Tensor | None) -> Tensor:
+    """int64 ``[b, columns]``: text, then nodes; of these the tokens may be on a device, which is not asked for them."""
+    if isinstance(tokens, Tensor):
+        return torch.cat([from_numbers(due, np.int64).to(tokens.device), tokens], 1) if due[0] else tokens
+    return from_numbers(due if tokens is None else list(map(add, due, tokens)), np.int64)
+
+
+def with_voids(feed: Feed, due: list[list[int]], text: int, live: list[bool], slots: int) -> list[list[int]]:
+    """Columns that a row has nothing for go to the trash slot, and see something: ``due`` with zeros for them."""
     columns = feed.slots.shape[1]
-    missing = [columns - len(row) if on else columns for row, on in zip(ids, live, strict=True)]
+    missing = [text - len(row) if on else columns for row, on in zip(due, live, strict=True)]
     void = torch.from_numpy(np.arange(columns) < np.array(missing)[:, None])
     feed.slots, feed.positions = feed.slots.masked_fill(void, slots), feed.positions.masked_fill(void, 0)
     feed.visible = feed.visible.clone()
     feed.visible[:, :, 0] |= void
-    return [[0] * (columns - len(row)) + row for row in ids]
+    return [[0] * (text - len(row)) + row for row in due]
 
 
 def shifted(table: Tensor, starts: list[int], width: int) -> Tensor:
@@ -108,10 +124,8 @@ def shifted(table: Tensor, starts: list[int], width: int) -> Tensor:
     return windows.index_select(0, from_numbers(starts, np.int64))
 
 
-def with_text(
-    view: View, seq: Sequence, tokens: Numbers | None, lengths: list[int], live: list[bool]
-) -> tuple[list[list[int]], int]:
-    """Each row's text that is due, before its nodes' tokens, and the longest of these texts."""
+def text_due(view: View, seq: Sequence, lengths: list[int], live: list[bool]) -> tuple[list[list[int]], int]:
+    """Each row's text that is due, and the longest of these texts."""
     suffix, begins, text = seq.tokens.numpy(), view.prefix_length.tolist(), 0
     ids: list[list[int]] = []
     for b, (begin, end, first) in enumerate(zip(begins, lengths, view.cached.tolist(), strict=True)):
@@ -119,6 +133,6 @@ def with_text(
         due = suffix[b, max(first - begin, 0) : end - begin].tolist()
         if first < begin:
             due = view.prefix[b, first:begin].tolist() + due
-        ids.append(due if tokens is None else due + tokens[b])
+        ids.append(due)
         text = max(text, end - first)
     return ids, text

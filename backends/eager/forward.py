@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from penstock.backends.eager.feed import feed_of, with_text
+from penstock.backends.eager.feed import feed_of, text_due
 from penstock.backends.eager.places import Numbers, from_numbers
 from penstock.backends.eager.state import increase, write
 from penstock.ir.host import Feed
@@ -33,15 +33,15 @@ def forward(
     irregular = hidden is not None and not again or view.trail is not None or root and not again and reads_overrides(view, seq)
     if irregular or not isinstance(parents, tuple) or not isinstance(view.parents, tuple) or not any(live):
         return meaning.forward.meaning(  # type: ignore[no-any-return]
-            view, seq, None if tokens is None else from_numbers(tokens, np.int64), parents, root=root, embeds=embeds,
+            view, seq, from_numbers(tokens, np.int64) if isinstance(tokens, list) else tokens, parents, root=root, embeds=embeds,
             use_embed=use_embed, layers=layers, hidden=hidden, want_hidden=want_hidden, live=from_numbers(live, np.bool_),
         )  # fmt: skip
     lengths, whole = list(map(add, view.prefix_length.tolist(), seq.length.tolist())), all(live)
     if again:
         feed, text = once_more(view, hidden, root, lengths, live), int(root)
     else:
-        ids, text = with_text(view, seq, tokens, lengths, live) if root else (tokens, 0)
-        feed = feed_of(ids, view.parents, parents, text, lengths, live, whole, view.cache.slots)  # type: ignore[arg-type]
+        due, text = text_due(view, seq, lengths, live) if root else ([[]] * len(lengths), 0)
+        feed = feed_of(due, tokens, view.parents, parents, text, lengths, live, whole, view.cache.slots)
         if embeds is not None and use_embed is not None:
             feed.embeds, feed.use_embed = behind(text, embeds), behind(text, use_embed)
     gap = max(text - 1, 0)
@@ -65,8 +65,7 @@ def count_fed(
         view.parents += parents  # type: ignore[operator]
     if whole:
         view.spent += share
-        if parents:
-            increase(view.fed, [len(parents)] * len(live))
+        view.common += len(parents)
         if lengths:
             write(view.cached, lengths)
         return
@@ -80,8 +79,8 @@ def once_more(view: View, hidden: Any, root: bool, lengths: list[int], live: lis
     """Layers above those that fed the last columns, on the states that these left, at the same slots."""
     first = len(view.parents) - (hidden.shape[1] - root)
     before, nodes = view.parents[:first], view.parents[first:]
-    ids = [[0] * hidden.shape[1] for _ in live]
-    feed = feed_of(ids, before, nodes, int(root), lengths, live, all(live), view.cache.slots)  # type: ignore[arg-type]
+    due, tokens = [[0] * root for _ in live], [[0] * len(nodes) for _ in live]
+    feed = feed_of(due, tokens, before, nodes, int(root), lengths, live, all(live), view.cache.slots)  # type: ignore[arg-type]
     feed.hidden = hidden
     return feed
 

@@ -34,18 +34,7 @@ from penstock.ir.ops import (
 )
 from penstock.ir.ops.stacked import RESULTS, STACKED
 
-KERNELS: Kernels = {
-    forwards.forward: (kernel(forward.forward),),
-    **{op: (replace(kernel(stacked.forward_stacked), gives=("tensor",) * RESULTS * n),) for n, op in STACKED.items()},
-    forwards.keep: (kernel(state.keep),),
-    halves.begun: (kernel(ahead.begun),),
-    halves.awaited: (kernel(ahead.awaited),),
-    sequence.look: (kernel(state.look),),
-    sequence.append: (kernel(state.append),),
-    sequence.put: (kernel(state.put),),
-    paces.started: (kernel(pacing.started),),
-    paces.paced: (kernel(pacing.paced),),
-    paces.within: (kernel(pacing.within),),
+OF_LOGITS: Kernels = {
     random.race: (kernel(race.race),),
     random.foresee: (kernel(race.race),),
     random.race_among: (kernel(race.race_among),),
@@ -62,6 +51,23 @@ KERNELS: Kernels = {
     few.near_the_top: (kernel(thresholds.near_the_top),),
     few.supported: (kernel(thresholds.supported),),
     logits.top_ids: (kernel(race.top_ids),),
+}
+"""Kernels that look into logits and distributions, which are the host's."""
+
+KERNELS: Kernels = {
+    **OF_LOGITS,
+    forwards.forward: (kernel(forward.forward),),
+    **{op: (replace(kernel(stacked.forward_stacked), gives=("tensor",) * RESULTS * n),) for n, op in STACKED.items()},
+    forwards.keep: (kernel(state.keep),),
+    forwards.keep_first: (kernel(state.keep_first),),
+    halves.begun: (kernel(ahead.begun),),
+    halves.awaited: (kernel(ahead.awaited),),
+    sequence.look: (kernel(state.look),),
+    sequence.append: (kernel(state.append),),
+    sequence.put: (kernel(state.put),),
+    paces.started: (kernel(pacing.started),),
+    paces.paced: (kernel(pacing.paced),),
+    paces.within: (kernel(pacing.within),),
     draft.stacked: (kernel(bookkeeping.stacked),),
     draft.repeated: (kernel(bookkeeping.repeated_columns),),
     draft.last_columns: (kernel(bookkeeping.last_columns),),

@@ -7,7 +7,7 @@ which of its parameters and results are which; generated code converts a value w
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 import numpy as np
@@ -57,6 +57,11 @@ def kernel(run: Callable[..., Any]) -> Kernel:
     return Kernel(run, inspect.signature(run), takes, tuple(place_in(r) for r in results))
 
 
+def of_tensors(kernel: Kernel, name: str) -> Kernel:
+    """A kernel that takes tensors for one of its parameters, for its function takes either."""
+    return replace(kernel, takes=kernel.takes | {name: "tensor"})
+
+
 def place_in(hint: Any) -> Place:
     """The place that an annotation names, `None` aside."""
     named = [m for part in (hint, *get_args(hint)) for m in getattr(part, "__metadata__", ())]
@@ -65,17 +70,21 @@ def place_in(hint: Any) -> Place:
 
 def fitting(place: Any, value: Any) -> bool:
     """Whether every traced value in an argument can be there: by the example it was typed on."""
-    found: list[Any] = []
-    fx.node.map_arg(value, lambda node: found.append(node.meta["example"]))
-    if place == "tensor":
-        return True
-    return all(isinstance(example, Tensor) and KINDS[place](example) for example in found)
+    found: list[fx.Node] = []
+    fx.node.map_arg(value, found.append)
+    return place == "tensor" or all(isinstance(node.meta["example"], Tensor) and KINDS[place](node) for node in found)
 
 
-KINDS: dict[Any, Callable[[Tensor], bool]] = {
-    Tensor: lambda x: True,
-    "numbers": lambda x: not x.is_floating_point() and x.dim() <= 2,
-    "columns": lambda x: x.is_floating_point() and x.dim() > 2,
+def countable(node: fx.Node) -> bool:
+    """Whether a value can be numbers: it is small, and not left on a device, which would have to be waited for."""
+    x: Tensor = node.meta["example"]
+    return not x.is_floating_point() and x.dim() <= 2 and not node.meta.get("resident", False)
+
+
+KINDS: dict[Any, Callable[[fx.Node], bool]] = {
+    Tensor: lambda node: True,
+    "numbers": countable,
+    "columns": lambda node: node.meta["example"].is_floating_point() and node.meta["example"].dim() > 2,
 }
 
 

@@ -53,4 +53,5 @@ def read_by(node: fx.Node, composed: object) -> bool:
     logits = [reader for user, index in picked.items() if index == 1 for reader in user.users]
     views = [reader for user, index in picked.items() if index == 0 for reader in user.users]
     rest = [reader for user, index in picked.items() if index > 1 for reader in user.users]  # type: ignore[operator]
-    return set(logits) == {composed} and all(reader.target is forwards.keep for reader in views) and not rest
+    keeps = forwards.keep, forwards.keep_first
+    return set(logits) == {composed} and all(reader.target in keeps for reader in views) and not rest

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from penstock.backends.eager.feed import feed_of, with_text
+from penstock.backends.eager.feed import feed_of, text_due
 from penstock.backends.eager.forward import count_fed, forward
 from penstock.backends.eager.places import Numbers, from_numbers
 from penstock.ir.host import Feed, Forwarded
@@ -31,7 +31,7 @@ def forward_stacked(*handles: Any, asked: Numbers, live: Numbers) -> tuple[Any, 
 def apart(view: View, seq: Sequence, asked: Asked, live: list[bool]) -> tuple[Any, ...]:
     """A view's forward by itself."""
     tokens, parents, *more = asked
-    above = parents if isinstance(parents, tuple) else from_numbers(parents, np.int64)
+    above = from_numbers(parents, np.int64) if isinstance(parents, list) else parents
     return forward(view, seq, tokens, above, live=live, **options(*more))
 
 
@@ -63,8 +63,8 @@ def part_of(view: View, seq: Sequence, asked: Asked, live: list[bool]) -> Part:
     """A view's columns."""
     tokens, parents, root, want_hidden = asked
     lengths = list(map(add, view.prefix_length.tolist(), seq.length.tolist()))
-    ids, text = with_text(view, seq, tokens, lengths, live) if root else (tokens, 0)
-    feed = feed_of(ids, view.parents, parents, text, lengths, live, all(live), view.cache.slots)  # type: ignore[arg-type]
+    due, text = text_due(view, seq, lengths, live) if root else ([[]] * len(lengths), 0)
+    feed = feed_of(due, tokens, view.parents, parents, text, lengths, live, all(live), view.cache.slots)  # type: ignore[arg-type]
     feed.want_hidden, feed.read = want_hidden, feed.slots.shape[1] - max(text - 1, 0)
     return Part(view, feed, text, parents, lengths if root else None)
 

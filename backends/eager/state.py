@@ -1,9 +1,9 @@
 """The state ops on the host: rows are read as Python numbers and written where they are, which linear handles allow.
 
-This is the plan of caches and buffers, and no pass has to make it: a handle has one owner, so its tensors are made when a batch
-begins and written in place from then on. Slots of accepted nodes move only where the accepted path is not the first nodes in
-order; tokens and lengths are written into their rows; masks and slots are windows onto tables that a shape has once. What a step
-still makes anew is as large as what it feeds and reads: its columns, and a distribution a site where tokens are drawn.
+A handle has one owner, so its tensors are made when a batch begins and written in place from then on: tokens and lengths into
+their rows; masks and slots are windows onto tables that a shape has once. Which slots of accepted nodes may move, the pass
+`plan_cache` says. What a step still makes anew is as large as what it feeds and reads: its columns, and a distribution a site
+where tokens are drawn.
 """
 
 from typing import Any
@@ -41,7 +41,7 @@ def keep(view: View, seq: Sequence, node: Numbers, count: Numbers, *, live: Numb
     """Nothing moves where the accepted path is the first nodes in order, or where no node was fed."""
     if isinstance(view.parents, tuple) and not view.parents:
         return (view,)
-    fed, kept, moves = view.fed.tolist(), [0] * len(node), False
+    fed, kept, moves = nodes(view, len(node)), [0] * len(node), False
     for b, path in enumerate(node):
         most = min(count[b] - 1, len(path) - 1) if live[b] else 0
         while kept[b] < most and 1 <= path[kept[b] + 1] <= fed[b]:
@@ -54,11 +54,34 @@ def keep(view: View, seq: Sequence, node: Numbers, count: Numbers, *, live: Numb
         source = [[n + path[j + 1] - 1 if j < k else trash for j in range(longest)] for n, path, k in rows]
         target = [[n + j if j < k else trash for j in range(longest)] for n, _, k in rows]
         view.cache.move(from_numbers(source, np.int64), from_numbers(target, np.int64))
+    return (grown(view, kept),)
+
+
+def keep_first(view: View, count: Numbers, *, live: Numbers) -> tuple[View]:
+    if isinstance(view.parents, tuple) and not view.parents:
+        return (view,)
+    fed = nodes(view, len(count))
+    return (grown(view, [min(n - 1, most) if on else 0 for n, most, on in zip(count, fed, live, strict=True)]),)
+
+
+def nodes(view: View, rows: int) -> list[int]:
+    """In-step nodes of each of so many rows; mostly every row has them all, and no tensor is read."""
+    return [view.common] * rows if alike(view) else view.nodes.tolist()
+
+
+def alike(view: View) -> bool:
+    """Whether every row was fed every node."""
+    return isinstance(view.parents, tuple) and len(view.parents) == view.common
+
+
+def grown(view: View, kept: list[int]) -> View:
+    """The view with so many more tokens of each row's text in their slots, and no nodes."""
     increase(view.cached, kept)
-    view.fed.zero_()
-    view.parents = ()
+    if not alike(view):
+        view.fed.zero_()
+    view.common, view.parents = 0, ()
     view.trail = None if view.trail is None else view.trail[:, :0]
-    return (view,)
+    return view
 
 
 def append(seq: Sequence, tokens: Numbers, count: Numbers, eos: tuple[int, ...], *, live: Numbers) -> tuple[Sequence]:

@@ -4,20 +4,23 @@ A region's nodes may wait for the same things of the host: its number is how oft
 Each node goes as late as its readers allow, so what only a walk reads is made inside the walk's region.
 """
 
-import operator
 from collections.abc import Callable, Collection
+from operator import getitem
 from typing import Any
 
-from torch import Tensor, fx
+from torch import fx
 from torch.utils import _pytree as pytree
 
+from penstock.backends.inductor.layout import few, small
 from penstock.backends.inductor.lockstep import Lockstep
+from penstock.backends.inductor.portable import arithmetic, feeds, portable
+from penstock.backends.inductor.resident import answered, bodies, of_host, on_device
 from penstock.backends.inductor.sites import Composing
 from penstock.ir.op import Op
 from penstock.ir.ops.exposed import earliest
 from penstock.ir.ops.logits import top_k, top_p
-from penstock.ir.ops.lookup import text_by_site
 from penstock.ir.ops.rows import in_every_row
+from penstock.ir.region import Region
 from penstock.passes.lint import consumes
 
 Make = Callable[[fx.Graph, list[fx.Node], list[fx.Node], str], Any]
@@ -39,6 +42,30 @@ def mark(graph: fx.Graph, outside: Collection[Op] = ()) -> None:
         node.meta["region"] = numbers[node]
 
 
+def mark_resident(graph: fx.Graph) -> None:
+    """The same where nobody waits for a draw: integers stay on the device, ``resident``, unless the host has to know them."""
+    device = on_device(graph)
+    inside = captured(graph, (), device)
+    numbers, groups = grouped(graph, inside)
+    last = {number for number, group in groups.items() if any(isinstance(node.target, Lockstep) for node in group)}
+    staying = set[fx.Node]()
+    for node in graph.nodes:
+        if node in inside:
+            node.meta["region"] = numbers[node]
+            stays = numbers[node] not in last and not any(map(of_host, node.users))  # what a walk gives is the block that is read
+        else:
+            stays = answered(node) or node in device and any(used in staying for used in node.all_input_nodes)
+        if stays or node in inside and not few(node):
+            staying.add(node)
+            node.meta["resident"] = few(node)
+    for node in bodies(graph):
+        region: Region = node.target  # type: ignore[assignment]
+        for given, inner in zip(node.args, [*region.carried, *region.captures], strict=True):
+            if isinstance(given, fx.Node):
+                inner.meta["resident"] = given.meta.get("resident", False)
+        mark_resident(region.graph)
+
+
 def capture(graph: fx.Graph, make: Make) -> fx.Graph:
     """The same step with every region that was marked as one node."""
     inside = {node for node in graph.nodes if "region" in node.meta}
@@ -47,42 +74,38 @@ def capture(graph: fx.Graph, make: Make) -> fx.Graph:
     for node in sorted(graph.nodes, key=lambda node: (numbers[node], node in inside)):
         if node not in inside:
             values[node] = new.node_copy(node, values.__getitem__)
+            if isinstance(node.target, Region):
+                values[node].target = within(node.target, make)
         elif node is groups[numbers[node]][0]:
             place(new, groups[numbers[node]], values, make)
     return new
 
 
-def captured(graph: fx.Graph, outside: Collection[Op] = ()) -> set[fx.Node]:
-    """The draws, and what only tensor arithmetic leads to them."""
+def within(region: Region, make: Make) -> Region:
+    """The region with what is marked in its body captured."""
+    old, new = region.graph, capture(region.graph, make)
+    places = dict(zip(old.find_nodes(op="placeholder"), new.find_nodes(op="placeholder"), strict=True))
+    lead, carried, captures = ([places[node] for node in nodes] for nodes in (region.lead, region.carried, region.captures))
+    return Region(region.kind, new, lead, carried, captures, region.data)
+
+
+def captured(graph: fx.Graph, outside: Collection[Op] = (), device: Collection[fx.Node] = ()) -> set[fx.Node]:
+    """The draws, and what only tensor arithmetic leads to them; what is on the ``device`` also where the host asks for it."""
     found: set[fx.Node] = set()
     for node in reversed(list(graph.nodes)):
         readers = [user in found for user in node.users]
-        within = portable(node) and node.target not in outside
-        if drawn(node) or within and any(readers) or node.target is in_every_row and readers and all(readers):
+        asked = any(map(small, pytree.tree_leaves(node.meta.get("example")))) and any(user not in device for user in node.users)
+        within = (portable(node) or isinstance(node.target, Composing)) and node.target not in outside and any(readers)
+        resident = node in device and arithmetic(node) and (any(readers) or asked or feeds(node))
+        if drawn(node) or within or resident or node.target is in_every_row and readers and all(readers):
             found.add(node)
-    return found
+    return found | {user for node in found if isinstance(node.meta.get("example"), tuple) for user in node.users}
 
 
 def drawn(node: fx.Node) -> bool:
     """Whether a node is a draw, a walk, or a result of a walk."""
-    source = node.args[0] if node.target is operator.getitem else node
+    source = node.args[0] if node.target is getitem else node
     return node.target is earliest or isinstance(source, fx.Node) and isinstance(source.target, Lockstep)
-
-
-def portable(node: fx.Node) -> bool:
-    """Whether a node is arithmetic on logits or distributions: no handle, no small bookkeeping."""
-    if isinstance(node.target, Composing):
-        return True
-    if not isinstance(node.target, Op) or node.target.category != "tensor" or node.target.couples_rows or reads_text(node):
-        return False
-    read = [leaf for used in node.all_input_nodes for leaf in pytree.tree_leaves(used.meta["example"])]
-    made = node.meta["example"]
-    return isinstance(made, Tensor) and made.is_floating_point() and all(isinstance(x, Tensor) for x in read)
-
-
-def reads_text(node: fx.Node) -> bool:
-    """Whether a node reads the whole text, which grows, so that none of its shapes is fixed."""
-    return any(used.target is text_by_site for used in node.all_input_nodes)
 
 
 def grouped(graph: fx.Graph, inside: set[fx.Node]) -> tuple[dict[fx.Node, int], dict[int, list[fx.Node]]]:
@@ -102,7 +125,7 @@ def numbered(graph: fx.Graph, inside: set[fx.Node]) -> dict[fx.Node, int]:
         read = [*node.all_input_nodes, *borrowers, *(number if node.op == "output" else ())]
         number[node] = max((number[used] + (used in inside and node not in inside) for used in read), default=0)
     for node in reversed(list(graph.nodes)):
-        if node in inside and not drawn(node) and all(user in inside for user in node.users):
+        if node in inside and not drawn(node) and node.target is not getitem and all(user in inside for user in node.users):
             number[node] = min(number[user] for user in node.users)
     return number
 
@@ -123,5 +146,5 @@ def place(graph: fx.Graph, group: list[fx.Node], values: dict[fx.Node, fx.Node],
     region = graph.call_function(made.kernel(), made.arguments([values[node] for node in reads]))
     region.meta.update(group[-1].meta, origin="capture", example=tuple(node.meta["example"] for node in gives))
     for i, node in enumerate(gives):
-        values[node] = graph.call_function(operator.getitem, (region, i))
+        values[node] = graph.call_function(getitem, (region, i))
         values[node].meta.update(node.meta)

@@ -21,6 +21,13 @@ def accept_words(key: Numbers, stage: str, steps: Numbers, depth: int, width: in
     return [[signed(fold(word, r), 64) for word in row for r in range(width)] for row in levels]
 
 
+def vouched(token: Numbers, drawn: Numbers, stages: tuple[str, ...]) -> Numbers:
+    for row, draws in enumerate(drawn):
+        if NOTHING in draws:
+            raise unsupported(stages[draws.index(NOTHING)], row)
+    return token
+
+
 def supported(token: Numbers, stage: str, *, live: Numbers, source: str = "") -> Numbers:
     paths = [each if isinstance(each, list) else [each] for each in token]
     for row in (b for b, path in enumerate(paths) if live[b] and NOTHING in path):

@@ -14,10 +14,19 @@ FEW = 64
 """Columns that integers may have to be numbers of the host: a draft's nodes, not a vocabulary."""
 
 
-def few(node: fx.Node) -> bool:
-    """Whether a value is numbers of the host: integers or booleans ``[b]`` or ``[b,n]``, n small."""
-    x = node.meta["example"]
+def small(x: Any) -> bool:
+    """Whether a value can be numbers of the host: integers or booleans ``[b]`` or ``[b,n]``, n small."""
     return isinstance(x, Tensor) and not x.is_floating_point() and (x.dim() == 1 or x.dim() == 2 and x.shape[1] <= FEW)
+
+
+def few(node: fx.Node) -> bool:
+    """Whether a node's value can be numbers of the host."""
+    return small(node.meta.get("example"))
+
+
+def told(node: fx.Node) -> bool:
+    """Whether the host knows a value, or is told it with a block: it is few numbers, and nothing keeps them on the device."""
+    return few(node) and not node.meta.get("resident", False)
 
 
 class Layout:

@@ -24,8 +24,15 @@ ENOUGH = {torch.float64: HALVINGS}
 """Halvings of K-SEQ's interval, by type; 28 are below what float32 can tell apart."""
 
 
+TOKEN = 2
+"""Which of a walk's results the selected tokens are."""
+
+
 class Lockstep:
-    """A node's target: walks every row's draft and gives what the region gives: last site, going, tokens, sites, count."""
+    """A node's target: walks every row's draft and gives what the region gives: last site, going, tokens, sites, count.
+
+    Behind these it gives what it is ``told``: what the host has to know of the step besides, so that one read is all.
+    """
 
     __name__ = "lockstep"
 
@@ -45,7 +52,14 @@ class Lockstep:
         return name not in ("steps", "q", "rank") or name != "steps" and self.rule.tests_children
 
     def __call__(
-        self, *, composed: Any, selects: Tensor | None = None, accepts: Tensor | None = None, law: Any = None, **given: Any
+        self,
+        *,
+        composed: Any,
+        selects: Tensor | None = None,
+        accepts: Tensor | None = None,
+        law: Any = None,
+        told: tuple[Tensor, ...] = (),
+        **given: Any,
     ) -> tuple[Tensor, ...]:
         draft = None
         if "token" in given:
@@ -56,7 +70,7 @@ class Lockstep:
         recorder = Greedily(draft) if selects is None else Drawing(draft, selects, accepts)
         with tracing.recording(recorder):
             commit = walk(composed, draft, rule, stage=self.data["stage"], steps=None, key=None, **given)
-        return commit.last_site, torch.zeros_like(given["live"]), commit.token, commit.node, commit.count
+        return commit.last_site, torch.zeros_like(given["live"]), commit.token, commit.node, commit.count, *told
 
 
 class Together:

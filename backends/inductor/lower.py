@@ -9,37 +9,43 @@ from torch import fx
 from penstock.backends.eager import lower as eager
 from penstock.backends.eager.clock import Tick
 from penstock.backends.eager.generate import Kernels, Step, compiled
-from penstock.backends.eager.kernels import KERNELS as ON_HOST
-from penstock.backends.eager.places import kernel
+from penstock.backends.eager.kernels import KERNELS as ON_HOST, OF_LOGITS
+from penstock.backends.eager.places import kernel, of_tensors
 from penstock.backends.eager.reached import reach
 from penstock.backends.eager.walk import walk
 from penstock.backends.inductor import draws
 from penstock.backends.inductor.artefact import Artefacts
-from penstock.backends.inductor.capture import SORTING, capture, mark
+from penstock.backends.inductor.capture import SORTING, capture, mark, mark_resident
 from penstock.backends.inductor.chosen import Choice
-from penstock.backends.inductor.lockstep import Lockstep
+from penstock.backends.inductor.lockstep import TOKEN, Lockstep
 from penstock.backends.inductor.region import DeviceRegion
+from penstock.backends.inductor.resident import bodies, hold
 from penstock.backends.inductor.sites import Site, by_site
 from penstock.backends.inductor.toolchain import compiler, keep_cache
 from penstock.backends.inductor.ways import captured, walks, way
-from penstock.ir.ops import exposed
+from penstock.ir.ops import exposed, forward as forwards
+from penstock.ir.ops.stacked import STACKED
 from penstock.passes.buckets import by_bucket
 from penstock.passes.build import StepGraph
 from penstock.passes.dead_code import dead_code
 from penstock.passes.expose_noise import expose_noise, recorded
 from penstock.passes.order import optimised
 
+FED = {forwards.forward: "tokens"} | dict.fromkeys(STACKED.values(), "asked")
+"""By op that feeds a model, the parameter that tokens are in, which may be on a device."""
 KERNELS: Kernels = {
     **ON_HOST,
+    **{op: (*ON_HOST[op], of_tensors(ON_HOST[op][0], name)) for op, name in FED.items()},
     exposed.words: (kernel(draws.words),),
     exposed.select_words: (kernel(draws.select_words),),
     exposed.accept_words: (kernel(draws.accept_words),),
     exposed.supported: (kernel(draws.supported),),
+    exposed.vouched: (kernel(draws.vouched),),
 }
+ON_DEVICE: Kernels = {op: kernels for op, kernels in KERNELS.items() if op not in OF_LOGITS}
+"""Where logits are a device's: nothing asks what they hold."""
 OF_THE_HOST = ("narrow", "fuse_sampling")
 """Optimisations for draws and walks on the host, which has kernels for candidates; a region draws among all tokens."""
-TOKEN = 2
-"""Which of a walk's results the selected tokens are."""
 
 
 def lower(
@@ -53,7 +59,8 @@ def lower(
         warnings.warn("there is no C++ compiler (set CXX to one): the pipeline runs eager", RuntimeWarning, stacklevel=2)
         return eager.lower(step, tick, without)
     keep_cache()
-    return by_bucket(step, lambda each: compiled(placed(each, artefacts, without, lockstep), KERNELS, tick))
+    kernels = ON_DEVICE if lockstep else KERNELS
+    return by_bucket(step, lambda each: compiled(placed(each, artefacts, without, lockstep), kernels, tick))
 
 
 def placed(step: StepGraph, artefacts: Artefacts, without: Collection[str] = (), lockstep: bool = False) -> fx.Graph:
@@ -76,12 +83,19 @@ def marked(step: fx.Graph, without: Collection[str] = (), lockstep: bool = False
         node.meta["way"] = way(node, lockstep)
         if node.meta["way"].name == "lockstep":
             in_lockstep(graph, node)
+    if lockstep:
+        hold(graph)
+        for node in bodies(graph):
+            expose_noise(node.target.graph)
     dead_code(graph)
     for node in [node for node in graph.nodes if isinstance(node.target, Lockstep)]:
         with graph.inserting_before(node):
             node.update_kwarg("composed", by_site(node.kwargs["composed"]))
     dead_code(graph)
-    mark(graph, () if lockstep else SORTING)
+    if lockstep:
+        mark_resident(graph)
+    else:
+        mark(graph, SORTING)
     return graph
 
 

@@ -8,6 +8,7 @@ from torch.utils import _pytree as pytree
 
 from penstock.backends.eager.lazy import deferred
 from penstock.backends.inductor.blind import Blind
+from penstock.backends.inductor.portable import arithmetic
 from penstock.ir import tracing
 
 
@@ -64,9 +65,18 @@ class Composing:
         return self.made(self.graph, values, lead)
 
 
+def fixed(late: list[fx.Node]) -> list[fx.Node]:
+    """What of these can be compiled: neither what the host answers or has no fixed shape, nor what leads only there."""
+    apart = set[fx.Node]()
+    for node in reversed(late):
+        if not arithmetic(node) or any(user in apart for user in node.users):
+            apart.add(node)
+    return [node for node in late if node not in apart]
+
+
 def by_site(composed: fx.Node, made: type[Sites] = Sites) -> fx.Node:
     """A new node that gives ``composed`` site by site; what only it reads is dead from then on."""
-    late = deferred((composed,))
+    late = fixed(deferred((composed,)))
     inputs = list(dict.fromkeys(used for node in late for used in node.all_input_nodes if used not in late)) or [composed]
     inner = fx.Graph()
     values = {node: inner.placeholder(node.name) for node in inputs}

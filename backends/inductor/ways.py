@@ -10,7 +10,7 @@ from typing import Any, Literal
 from torch import fx
 
 from penstock.backends.eager.lazy import deferred
-from penstock.backends.inductor.capture import reads_text
+from penstock.backends.inductor.portable import reads_text
 from penstock.ir.op import Op
 from penstock.ir.ops.candidates import spread_logits
 from penstock.ir.ops.logits import top_k, top_p
@@ -40,11 +40,11 @@ def walks(graph: fx.Graph) -> list[fx.Node]:
 
 
 def way(walk: fx.Node, lockstep: bool = False) -> Way:
-    """The fastest on this host; with ``lockstep``, that wherever it can be."""
-    if (why := asks(walk)) is not None:
-        return Way("host", why)
+    """The fastest on this host; with ``lockstep``, that."""
     if lockstep:
         return Way("lockstep", "it is asked for")
+    if (why := asks(walk)) is not None:
+        return Way("host", why)
     region: Region = walk.target  # type: ignore[assignment]
     if region.data.get("greedy"):
         return Way("host", "an argmax of the few sites that it reads takes less than a call")

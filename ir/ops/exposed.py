@@ -1,7 +1,8 @@
 """A race taken apart: an address word, which the host knows before, and integer arithmetic, which any device does.
 
 ``race(weights, key, stage, purpose, at) = supported(earliest(weights, words(key, stage, purpose, at)))``, on the same bits of
-noise up to the last place of a logarithm.
+noise up to the last place of a logarithm. Where a step's draws stay on the device, ``something(of_live(..))`` stands for
+``supported``, and `vouched` tells of all of them when the host reads the step.
 """
 
 from collections.abc import Sequence
@@ -92,6 +93,26 @@ def supported(token: Int[Tensor, "B *M"], stage: str, *, live: Bool[Tensor, "B"]
     for row in (each & (token == NOTHING)).nonzero()[:, 0].tolist():
         raise unsupported(stage, row, source)
     return torch.where(each, token, 0)
+
+
+@op()
+def of_live(token: Int[Tensor, "B"], live: Bool[Tensor, "B"]) -> Int[Tensor, "B"]:
+    """What live rows drew, `NOTHING` among it; 0 in others."""
+    return torch.where(live, token, 0)
+
+
+@op()
+def something(token: Int[Tensor, "B *M"]) -> Int[Tensor, "B *M"]:
+    """A token that can be looked up, whether or not anything was drawn: the host is told later, and then nobody uses it."""
+    return token.clamp(min=0)
+
+
+@op("host")
+def vouched(token: Int[Tensor, "B M"], drawn: Int[Tensor, "B N"], stages: tuple[str, ...]) -> Int[Tensor, "B M"]:
+    """``token``, which later draws led to; ``drawn`` by the ``stages`` before. Raises PenstockError where one is `NOTHING`."""
+    for row, column in (drawn == NOTHING).nonzero().tolist():
+        raise unsupported(stages[column], row)
+    return token
 
 
 def unsupported(stage: str, row: int, source: str = "") -> PenstockError:

@@ -165,14 +165,25 @@ def keep(view: View, seq: Sequence, node: Int[Tensor, "B M"], count: Int[Tensor,
     length = view.length(seq)
     path = node[:, 1:]
     column = torch.arange(path.shape[1])
-    had = (column < (count - 1)[:, None]) & (path >= 1) & (path <= view.fed[:, None]) & live[:, None]
+    had = (column < (count - 1)[:, None]) & (path >= 1) & (path <= view.nodes[:, None]) & live[:, None]
     kept = had.long().cumprod(1).bool()
     if path.shape[1]:
         trash = view.cache.slots
         source = torch.where(kept, length[:, None] + path - 1, trash)
         view.cache.move(source, torch.where(kept, length[:, None] + column, trash))
     view.cached = view.cached + kept.sum(1)
-    view.fed = torch.zeros_like(view.fed)
-    view.parents = ()
+    return (without_nodes(view),)
+
+
+@op("state", consumes=1, takes_live=True)
+def keep_first(view: View, count: Int[Tensor, "B"], *, live: Bool[Tensor, "B"]) -> tuple[View]:
+    """`keep` of a path that can only be the first nodes in their order, as in a chain: their slots are where they belong."""
+    view.cached = view.cached + torch.where(live, torch.minimum(count - 1, view.nodes), 0)
+    return (without_nodes(view),)
+
+
+def without_nodes(view: View) -> View:
+    """The view after its step: what is in its slots behind the text is nothing any more."""
+    view.fed, view.common, view.parents = torch.zeros_like(view.fed), 0, ()
     view.trail = None if view.trail is None else view.trail[:, :0]
-    return (view,)
+    return view

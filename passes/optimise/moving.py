@@ -1,11 +1,13 @@
 """What has to be computed before a node, and whether that may be moved."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from torch import fx
 
 from penstock.ir.op import Op
 from penstock.ir.region import Region
+from penstock.ir.show import is_result
 
 
 def span(first: fx.Node, last: fx.Node) -> Iterator[fx.Node]:
@@ -32,6 +34,11 @@ def movable(node: fx.Node) -> bool:
     if isinstance(op, Op):
         return not op.consumes and op.category in ("tensor", "host", "state")
     return not isinstance(op, Region)
+
+
+def maker(value: Any) -> Any:
+    """The node that made a value, alone or among others."""
+    return value.args[0] if is_result(value) else value
 
 
 def told(node: fx.Node) -> str:

@@ -4,8 +4,11 @@ import difflib
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 
+from penstock.backends.inductor.lockstep import Lockstep
 from penstock.backends.inductor.lower import marked
+from penstock.backends.inductor.resident import reads
 from penstock.decode.means import Backend
+from penstock.ir.region import Region
 from penstock.ir.show import show
 from penstock.passes.build import StepGraph
 from penstock.passes.optimise.optimisation import Finding, Ran
@@ -15,7 +18,8 @@ from penstock.passes.order import OPTIMISATION, optimised
 def rewritten(step: StepGraph, without: Collection[str] = (), backend: Backend = "auto") -> list[str]:
     """The step, the passes in their order, and the step after them; of a step by bucket, the first bucket's.
 
-    Of backend inductor also how each walk is run and why, and the step with the region of every node that is compiled.
+    Of backend inductor, or lockstep, also how each walk is run and why, what the host reads of a device, and the step with the
+    region of every node that is compiled.
     """
     graph, ran = optimised(step.graph, without, telling=True)
     by_name = {each.name: each for each in ran}
@@ -23,14 +27,17 @@ def rewritten(step: StepGraph, without: Collection[str] = (), backend: Backend =
     for each in OPTIMISATION:
         lines += told(by_name[each.name]) if each.name in by_name else [f"{each.name}: switched off"]
     after = show(graph) if any(each.modified for each in ran) else "  the same"
-    return [*lines, "step as optimised", after, *(in_regions(step, without) if backend == "inductor" else ())]
+    compiled = in_regions(step, without, backend) if backend in ("inductor", "lockstep") else ()
+    return [*lines, "step as optimised", after, *compiled]
 
 
-def in_regions(step: StepGraph, without: Collection[str]) -> Iterator[str]:
-    """What the inductor backend compiles of a step."""
-    graph = marked(step.graph, without)
-    yield "inductor"
-    yield from (f"  walk of {node.meta['stage']}, {node.meta['way']}" for node in graph.nodes if "way" in node.meta)
+def in_regions(step: StepGraph, without: Collection[str], backend: Backend) -> Iterator[str]:
+    """What the inductor backend compiles of a step, and what the host waits for."""
+    graph = marked(step.graph, without, backend == "lockstep")
+    yield backend
+    walks = [node for node in graph.nodes if "way" in node.meta and isinstance(node.target, Region | Lockstep)]
+    yield from (f"  walk of {node.meta['stage']}, {node.meta['way']}" for node in walks)
+    yield from (f"  read of region {number}, for {', '.join(stages)}" for number, stages in sorted(reads(graph).items()))
     count = len({node.meta["region"] for node in graph.nodes if "region" in node.meta})
     yield f"step in {count} {'region' if count == 1 else 'regions'}"
     yield show(graph)

@@ -1,6 +1,7 @@
 """A pipeline's step, typed on stand-ins of its models and linted: what `check` and `compile` share."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from penstock import resolve
 from penstock.dsl.pipeline import Pipeline
@@ -24,12 +25,25 @@ def traced(pipeline: Pipeline, eos: tuple[int, ...] = (), models: Mapping[str, M
     facts = facts_of(pipeline, models or {})
     views = {view: facts[name] for view, name in views_of(pipeline.stages).items()}
     try:
-        step = build(elaborate(pipeline.stages), views, eos=eos)
+        step = build(elaborate(pipeline.stages), views, eos=eos, texts=texts_of(pipeline, models or {}))
     except PenstockError as error:
         raise error.at(pipeline.place_of("pipeline")) from error.__cause__
     dead_code(step.graph)
     linear(step.graph)
     return step
+
+
+def texts_of(pipeline: Pipeline, loaded: Mapping[str, Model]) -> dict[str, int]:
+    """A number for each view: the same where model and prompt are, so that they read the same text whatever is asked."""
+    references = pipeline.all_models()
+    known, found = list[Any](), dict[str, int]()
+    for view, name in views_of(pipeline.stages).items():
+        model = id(loaded[name]) if name in loaded else references[name]
+        declared = pipeline.views.get(view)
+        text = model, declared and declared.prompt
+        found[view] = known.index(text) if text in known else len(known)
+        known.append(text)
+    return found
 
 
 def facts_of(pipeline: Pipeline, loaded: Mapping[str, Model]) -> dict[str, StandIn]:

@@ -113,7 +113,7 @@ CASES: list[tuple[Op, tuple[Any, ...], dict[str, Any]]] = [
     (random.foresee_among, (floats(2, V).softmax(-1), IDS, KEY, "s", "select", (STEPS + 1,)), {"live": LIVE}),
     (random.foresee, (floats(2, V).softmax(-1), KEY, "s", "select", (STEPS + 1,)), {"live": LIVE}),
 ]
-STATEFUL = {forward.forward, forward.keep, sequence.append, sequence.look, sequence.put, pacing.started}
+STATEFUL = {forward.forward, forward.keep, forward.keep_first, sequence.append, sequence.look, sequence.put, pacing.started}
 
 
 def as_wanted(kernel: Kernel, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -225,29 +225,53 @@ def run(ops: Any, live: list[bool]) -> tuple[Any, ...]:
         _, text, empty = ops[pacing.started](view, seq, Rota((1,)), live=on)
         (register,) = ops[sequence.put](Register(torch.zeros(3, 2)), floats(3, 2), live=on)
         logits += [first[on], second[on], text, empty, register.value]
+        view, chained, _ = ops[forward.forward](view, seq, tokens, (-1, 0, 1), root=True, live=on)
+        (view,) = ops[forward.keep_first](view, count, live=on)
+        (seq,) = ops[sequence.append](seq, tokens, count, (), live=on)
+        logits += [chained[on], *leaves_of(view, on)]
     view, last, _ = ops[forward.forward](view, seq, torch.tensor([[1], [2], [3]]), (-1,), root=True, live=on)
     return (*logits, last[on], *ops[sequence.look](seq), *leaves_of(seq, on), *leaves_of(view, on))
 
 
 def leaves_of(handle: Any, on: Tensor) -> list[Tensor]:
     assert is_dataclass(handle)
-    apart = ("cache", "model", "params", "parents", "forwards")
+    apart = ("cache", "model", "params", "parents", "forwards", "fed")
     values = [getattr(handle, f.name) for f in fields(handle) if f.name not in apart]
-    values += [handle.made] if isinstance(handle, View) else []
+    values += [handle.made, handle.nodes] if isinstance(handle, View) else []
     return [take(x, on) for x in values if isinstance(x, Tensor)]
 
 
 @pytest.mark.parametrize("live", [[True, True, True], [True, False, True], [False, True, False]])
 def test_state_ops_leave_what_their_meanings_leave(live):
-    meanings = {op: op.meaning for op in STATEFUL}
-    kernels = {op: lambda *a, k=KERNELS[op][0], **n: as_wanted_state(k, a, n) for op in STATEFUL}
-    for ours, meant in zip(run(kernels, live), run(meanings, live), strict=True):
+    for ours, meant in zip(run(HOST, live), run(MEANT, live), strict=True):
         torch.testing.assert_close(ours, meant)
+
+
+@pytest.mark.parametrize("reads_path", [True, False])
+def test_nodes_that_only_some_rows_were_fed_count_for_these(reads_path):
+    """Two nodes of all rows, then a third of two rows, in a region; every row accepts three."""
+    on, some = torch.tensor([True, True, True]), torch.tensor([True, False, True])
+    tokens, path, count = torch.tensor([[1, 2, 3], [0, 4, 2], [3, 0, 1]]), torch.arange(4).expand(3, -1), torch.full((3,), 4)
+    found = []
+    for ops in (MEANT, HOST):
+        view, seq = begin([True] * 3)
+        view, _, _ = ops[forward.forward](view, seq, tokens[:, :2], (-1, 0), root=True, live=on)
+        view, _, _ = ops[forward.forward](view, seq, tokens[:, 2:], (1,), live=some)
+        given = (view, seq, path, count) if reads_path else (view, count)
+        (view,) = ops[forward.keep if reads_path else forward.keep_first](*given, live=on)
+        found.append(leaves_of(view, on))
+        assert view.cached.tolist() == [6, 3, 5]
+    assert all(map(torch.equal, *found))
 
 
 def as_wanted_state(kernel: Kernel, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     out = as_wanted(kernel, args, kwargs)
     return out if len(kernel.gives) > 1 else out if isinstance(out, tuple) else (out,)
+
+
+MEANT = {each: each.meaning for each in STATEFUL}
+HOST = {each: lambda *a, k=KERNELS[each][0], **n: as_wanted_state(k, a, n) for each in STATEFUL}
+"""The kernels of state ops, called as their meanings are."""
 
 
 # --- places --------------------------------------------------------------------------------------------------------

@@ -47,7 +47,7 @@ def run(stack: Any, live: list[bool]) -> list[Tensor]:
             keep.meaning(view, seq, NODE, COUNT, live=on)
         append.meaning(seq, NEW, COUNT, (), live=on)
     for view in (one, other):
-        seen += [view.cached[on], view.fed[on], view.made[on], *(leaf[on][..., :-1, :] for leaf in view.cache.leaves()[:1])]
+        seen += [view.cached[on], view.nodes[on], view.made[on], *(leaf[on][..., :-1, :] for leaf in view.cache.leaves()[:1])]
     return seen
 
 

@@ -50,6 +50,8 @@ def test_it_tells_why_a_rule_did_not_fire(spec):
     _, text = shown(spec, "--passes", "-o", "transform.temperature.value=0.7")
     assert "argmax_invariance: nothing to do" in text
     assert "  not: scaled_by_nothing at transform.temperature.0, greedy.yaml:8:5: the temperature is 0.7 (3 times)\n" in text
+    assert "  fired: keep_first at state: the view target is fed a chain of 2\n" in text
+    assert "  not: in_place at accept: the draft's distributions are made anew, f32[b,2,v]: the walk" in text
     assert "  not: greedy_walk at accept: it selects from what scale leaves, which is not one token\n" in text
 
 
@@ -71,6 +73,17 @@ def test_it_tells_what_inductor_compiles_and_where_walks_run(spec):
     assert not [line for line in regions.splitlines() if "= top_k(" in line and "[region" in line]  # a sort, where it is compiled
     _, text = shown(spec, "--passes", "--without", "narrow")
     assert "region" not in text
+
+
+def test_it_tells_what_a_device_is_waited_for(spec):
+    """Three draws that feed forwards, and a walk: one read. Under inductor on the CPU the host reads each draw."""
+    drafted = ("--passes", "-o", "transform.temperature.value=0.7", "-o", "drafter.model.length=3")
+    told = {}
+    for backend in ("inductor", "lockstep"):
+        _, text = shown(spec, *drafted, "--without", "narrow", "--without", "fuse_sampling", "--backend", backend)
+        told[backend] = [line for line in text.splitlines() if line.startswith("  read of region")]
+    assert told["lockstep"] == ["  read of region 3, for accept, state"]
+    assert told["inductor"] == [f"  read of region {level}, for drafter.model.0" for level in range(3)]
 
 
 def test_mistakes(spec):

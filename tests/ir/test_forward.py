@@ -1,12 +1,15 @@
 """Slots, masks and positions of the one forward op, and what keep leaves: always what the text alone would say."""
 
+from itertools import product
+
 import pytest
 import torch
 
 from penstock.backends.runtime.table import TableModel
-from penstock.ir.ops.forward import forward, keep
+from penstock.ir.ops.forward import forward, keep, keep_first
 from penstock.ir.ops.sequence import append
-from penstock.ir.state import Sequence, View, new_sequence, new_view
+from penstock.ir.rows import leaves
+from penstock.ir.state import EOS, Sequence, View, new_sequence, new_view
 
 MODEL = TableModel(5, seed=1, layers=2)
 PROMPTS = [[1, 2, 3], [4]]
@@ -66,6 +69,27 @@ def test_rows_that_are_not_live_stay_as_they_are_and_catch_up_later():
     _, logits, _ = forward(view, seq, root=True, live=seq.live)
     torch.testing.assert_close(logits[0, 0], truth([1, 2, 3, 2, 1]))
     torch.testing.assert_close(logits[1, 0], truth([4, 0, 3]))
+
+
+@pytest.mark.parametrize("fed", [0, 1, 3])
+@pytest.mark.parametrize("live", [*product([True, False], repeat=2)])
+def test_a_chain_is_kept_without_reading_its_path(fed, live):
+    """Every number of accepted nodes, also beyond those that the view was fed; rows that idle keep nothing."""
+    for counts in product(range(1, 5), repeat=2):
+        kept = []
+        for alone in (False, True):
+            view, seq = begin()
+            seq.status[~torch.tensor(live)] = EOS
+            view.trail = torch.zeros(2, 0, 5, dtype=torch.float64)
+            chain = dict(tokens=TOKENS[:, :fed], parents=tuple(range(-1, fed - 1))) if fed else {}
+            view, _, _ = forward(view, seq, **chain, root=True, live=seq.live)
+            path, count = torch.arange(4).expand(2, -1), torch.tensor(counts)
+            (view,) = keep_first(view, count, live=seq.live) if alone else keep(view, seq, path, count, live=seq.live)
+            kept.append((leaves(view), view.parents))
+        assert kept[0][1] == kept[1][1] == () and len(kept[0][0]) == len(kept[1][0])
+        assert all(map(torch.equal, kept[0][0], kept[1][0]))
+        most = [min(count - 1, fed) * on for count, on in zip(counts, live, strict=True)]
+        assert view.cached.tolist() == [n * on + more for n, on, more in zip((3, 1), live, most, strict=True)]
 
 
 def test_an_overridden_position_reads_its_vector_also_in_catch_up():

@@ -90,7 +90,7 @@ class Bound:
         first = next(iter(elaborate(pipeline.stages).scorers[-1].stage.views()))
         named = [handle.removeprefix("view:") for handle in step.handles if handle.startswith("view:")]
         models = {view: loaded.models[views[view]] for view in sorted(named, key=lambda view: view != first)}
-        artefacts = Artefacts() if means.backend == "inductor" else None
+        artefacts = Artefacts() if means.backend in ("inductor", "lockstep") else None
         if artefacts is not None:
             models = with_forwards(models, artefacts)
         run = lowered(step, means, clock if timed else None, artefacts)
@@ -115,5 +115,5 @@ def lowered(step: StepGraph, means: Means, tick: Tick | None, artefacts: Artefac
     if means.backend == "interpret":
         return interpreted(step)
     if artefacts is not None:
-        return inductor.lower(step, artefacts, tick, means.without)
+        return inductor.lower(step, artefacts, tick, means.without, means.backend == "lockstep")
     return eager.lower(step, tick, means.without)

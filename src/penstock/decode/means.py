@@ -5,7 +5,7 @@ from typing import Literal, get_args
 
 from penstock.ir.errors import PenstockError
 
-Backend = Literal["auto", "eager", "inductor", "interpret"]
+Backend = Literal["auto", "eager", "inductor", "lockstep", "interpret"]
 Dtype = Literal["auto", "float32", "bfloat16", "float16", "float64"]
 BACKENDS: tuple[str, ...] = get_args(Backend)
 DTYPES: tuple[str, ...] = get_args(Dtype)
@@ -18,8 +18,9 @@ class Means:
     """What a pipeline is run with."""
 
     backend: Backend = "auto"
-    """``auto`` is eager; inductor compiles what tokens are drawn from, and forwards over few columns; interpret runs every
-    op by its meaning, slowly."""
+    """``auto`` is eager; inductor compiles what tokens are drawn from, and forwards over few columns; lockstep does so as a
+    device wants it, all rows at once and one read a step, whatever is faster here; interpret runs every op by its meaning,
+    slowly."""
     device: str = "cpu"
     dtype: Dtype = "auto"
     """What models compute in; ``auto`` is float32."""
