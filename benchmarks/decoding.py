@@ -78,4 +78,4 @@ def models(shape: str, context: int, wrapped: bool) -> dict[str, Any]:
     drafter = scripted(DRAFTER[shape], VOCAB, agreeing(script, AGREEMENT, VOCAB, 3), seed=4)
     if not wrapped:
         return {"target": target, "draft": drafter}
-    return {name: hf.wrapped(hf.packed(model), name) for name, model in (("target", target), ("draft", drafter))}
+    return {name: hf.wrapped(hf.lean(hf.packed(model)), name) for name, model in (("target", target), ("draft", drafter))}

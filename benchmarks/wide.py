@@ -28,7 +28,7 @@ def contenders() -> dict[str, Contender]:
     (text,) = prompts(1, CONTEXT, VOCAB, 0)
     found: dict[str, Contender] = {}
     for backend in LOWERED:
-        ours = {name: hf.wrapped(hf.packed(model), name) for name, model in models(text).items()}
+        ours = {name: hf.wrapped(hf.lean(hf.packed(model)), name) for name, model in models(text).items()}
         found[backend] = Continued(decoder(STAGES, ours, backend), [text], TOKENS)
     theirs = models(text)
     assistant = {"assistant_model": as_told(theirs["draft"], DRAFTED)}

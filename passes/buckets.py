@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from penstock.ir.errors import PenstockError
+from penstock.ir.state import RUNNING
 from penstock.passes.plan import Plan
 
 if TYPE_CHECKING:
@@ -37,10 +38,9 @@ def buckets(plan: Plan) -> Plan:
     return plan if handle is None else plan.but(f"buckets: one graph for each value of {handle}, which a step sets for the next")
 
 
-def bucket_of(register: Any, live: Tensor) -> Bucket:
+def bucket_of(register: Any, status: Sequence[int]) -> Bucket:
     """What the first running row's Decision names; rows that joined since may have another, and follow from the next step on."""
-    running = live.tolist()
-    return tuple(register.value.tolist()[running.index(True) if True in running else 0])
+    return tuple(register.value.tolist()[status.index(RUNNING) if RUNNING in status else 0])
 
 
 def by_bucket(step: "StepGraph", make: Callable[["StepGraph"], Run]) -> Run:
@@ -51,7 +51,7 @@ def by_bucket(step: "StepGraph", make: Callable[["StepGraph"], Run]) -> Run:
     made: dict[Bucket, Run] = {}
 
     def run(*handles: Any) -> tuple[Any, ...]:
-        bucket = bucket_of(handles[decision], handles[seq].live)
+        bucket = bucket_of(handles[decision], handles[seq].status.tolist())
         if bucket not in made:
             made[bucket] = make(step.at(bucket))  # type: ignore[misc]
         return made[bucket](*handles)

@@ -4,13 +4,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 
-import torch
 from torch import fx
 
 from penstock.ir import tracing
 from penstock.ir.rows import State
 from penstock.ir.runner import Request
 from penstock.ir.standin import StandIn
+from penstock.ir.state import RUNNING
 from penstock.ir.trace import Tracer
 from penstock.ir.types import EXAMPLE_ROWS
 from penstock.passes.buckets import Bucket, bucket_of, decision_of
@@ -51,7 +51,7 @@ def build(
     check_capabilities(plan, views)
     example, decision = example_state(plan, views), decision_of(plan)
     if decision is not None and bucket is None:
-        bucket = bucket_of(example[decision], torch.ones(EXAMPLE_ROWS, dtype=torch.bool))
+        bucket = bucket_of(example[decision], [RUNNING] * EXAMPLE_ROWS)
     tracer = Tracer(example, next(iter(views.values())).vocab)
     with tracing.recording(tracer):
         KINDS[plan.kind].trace(tracer, plan, eos, bucket)

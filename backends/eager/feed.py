@@ -14,8 +14,10 @@ from penstock.ir.host import Feed
 from penstock.ir.ops.tree import ancestors
 from penstock.ir.state import Sequence, View
 
-BUCKET = 64
-"""Slots attended to are rounded up to a multiple of this."""
+BUCKET = 16
+"""Slots attended to are rounded up to a multiple of this, which products of matrices like."""
+FETCHED = 64
+"""Slots behind those attended to that cost a single column less to read than to leave out."""
 
 Shape = tuple[int, ...]
 
@@ -74,7 +76,7 @@ def feed_of(
     A row that idles has none, whatever its ``tokens``; ``whole``: no row idles.
     """
     shape = window(before, new, text, slots)
-    extent = min(-(-(max(lengths) + len(before) + len(new)) // BUCKET) * BUCKET, slots)
+    extent = extent_of(max(lengths) + len(before) + len(new), len(shape.place), slots)
     placed = shape.slots(lengths, len(before))
     positions = placed if shape.depth is None else torch.from_numpy(np.add.outer(lengths, shape.depth))
     visible = shifted(shape.visible, [slots - n for n in lengths], extent)
@@ -83,6 +85,16 @@ def feed_of(
         due = with_voids(feed, due, text, live, slots)
     feed.ids = ids_of(due, tokens)
     return feed
+
+
+def extent_of(end: int, columns: int, slots: int) -> int:
+    """How many of a cache's slots are attended to where what is visible ends there: whole buckets.
+
+    A single column does little but read keys and values, and what is fetched ahead ends where a head's slots do not lead on to
+    the next head's: so it reads a cache to its end where that is near.
+    """
+    extent = -(-end // BUCKET) * BUCKET
+    return slots if extent >= slots or columns == 1 and slots - extent < FETCHED else extent
 
 
 def ids_of(due: list[list[int]], tokens: Numbers | Tensor | None) -> Tensor:

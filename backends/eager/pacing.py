@@ -5,7 +5,7 @@ from typing import Any
 from torch import Tensor
 
 from penstock.backends.eager.places import Numbers
-from penstock.ir.ops.pacing import Pacing, Taken, before, decided, outcome, rested, rests
+from penstock.ir.ops.pacing import IDLED, Pacing, Taken, before, decided, no_draft, of_no_draft, outcome, rested, rests
 from penstock.ir.state import Sequence, View
 
 
@@ -29,9 +29,14 @@ def paced(
     live: Numbers,
 ) -> tuple[Tensor, Tensor, Tensor]:
     if rests(pace, length, began, text, new):
-        return rested(*kept)
+        return rested_in_place(*kept) if all(live) else rested(*kept)
     tried = [outcome(draft, row, committed[: count[row]]) for row, committed in enumerate(token)]
     return decided(pace, Taken(length, began, text, new, live, before(kept[0]), tried), kept)
+
+
+def rested_in_place(rows: Tensor, counts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """As `rested`, which linear handles allow: what a step of a rest does is what it costs."""
+    return no_draft(len(rows)), rows.add_(IDLED), counts.add_(of_no_draft(counts.shape[1]))
 
 
 def within(rows: Tensor, length: int) -> Numbers:

@@ -16,6 +16,7 @@ class SlotCache:
     def __init__(self, buffer: Tensor, positions: Tensor) -> None:
         self.buffer, self.positions = buffer, positions
         self.slots = positions.shape[1] - 1
+        self._planes = [layer.unbind(0) for layer in buffer.unbind(0)]
         self._rows = torch.arange(positions.shape[0], device=positions.device)[:, None]
 
     @classmethod
@@ -37,16 +38,22 @@ class SlotCache:
 
     def place(self, slots: Tensor, positions: Tensor) -> None:
         """Record the logical positions ``[b,n]`` of the columns about to be written to ``slots [b,n]``."""
-        self.positions[self._rows, slots] = positions
+        if len(slots) == 1:
+            self.positions.index_copy_(1, slots[0], positions)
+        else:
+            self.positions[self._rows, slots] = positions
 
     def write(self, layer: int, kind: int, slots: Tensor, values: Tensor) -> None:
         """Store ``values [b, heads, n, d]`` at ``slots [b,n]``."""
-        # Indexed assignment, not scatter_: inductor on the CPU handles a scatter with an expanded index badly.
-        self.buffer[layer, kind][self._rows, :, slots] = values.transpose(1, 2)
+        plane = self._planes[layer][kind]
+        if len(slots) == 1:  # a third of the time
+            plane.index_copy_(2, slots[0], values)
+        else:  # indexed assignment, not scatter_: inductor on the CPU handles a scatter with an expanded index badly
+            plane[self._rows, :, slots] = values.transpose(1, 2)
 
     def read(self, layer: int, kind: int, extent: int) -> Tensor:
         """The first ``extent`` slots: ``[b, heads, extent, d]``, a view."""
-        return self.buffer[layer, kind, :, :, :extent]
+        return self._planes[layer][kind].narrow(2, 0, extent)
 
     def take(self, rows: Tensor) -> "SlotCache":
         """A new cache holding copies of these rows, in this order (a row may repeat)."""

@@ -124,7 +124,13 @@ IDLED = torch.tensor(Row(behind=1.0), dtype=torch.float64)
 
 def rested(rows: Float[Tensor, "B R"], counts: Int[Tensor, "B L"]) -> tuple[Tensor, Tensor, Tensor]:
     """What `paced` gives after a step of a rest: of every text one token more is unread, and one step more drafted none."""
-    return torch.zeros(len(rows), 1, dtype=torch.int64), rows + IDLED, counts + of_no_draft(counts.shape[1])
+    return no_draft(len(rows)), rows + IDLED, counts + of_no_draft(counts.shape[1])
+
+
+@lru_cache
+def no_draft(rows: int) -> Int[Tensor, "B 1"]:
+    """The bucket of steps that draft nothing."""
+    return torch.zeros(rows, 1, dtype=torch.int64)
 
 
 @lru_cache

@@ -1,7 +1,8 @@
 """A closed loop around the length of drafts: the core of SmartSpec (arXiv 2406.14066), on the machine it runs on.
 
 Every step is timed. Steps of a batch as wide as this one are first tried with drafts and without; then the length with the most
-expected tokens for each second is taken. Where that is none, a probe is made now and then, at a fixed share of the time.
+expected tokens for each second is taken. Where that is none, a probe is made now and then, at a fixed share of the time; where it
+is some, plain steps are timed again now and then, for one that was timed while the machine was busy would never be taken again.
 """
 
 from collections import deque
@@ -20,8 +21,10 @@ SHARE = 0.01
 """How much of the time of plain steps probes may cost, with what their drafter has to read of the text that it missed. Where that
 alone costs more, the next probe is of later rows, which have less to read."""
 
-PATIENCE = 8
+PATIENCE = 32
 """Steps of a rest for each that is asked whether a probe is due."""
+DOUBT, TRUST = 32, 1024
+"""Steps with drafts after which plain ones are timed again: so few at first, then twice as many each time, so many at last."""
 
 
 class Controller:
@@ -40,6 +43,10 @@ class Controller:
         """Seconds that steps since the last rest took more than plain ones, and how many there were."""
         self.reading: deque[float] = deque([0.0], maxlen=5)
         """Seconds that drafters took for each token that they had missed, of late."""
+        self.unasked = 0
+        """Steps of a rest since one was asked."""
+        self.untimed, self.trusted = 0, DOUBT
+        """Steps with drafts since plain ones were timed, and how many there may be."""
 
     def opening(self, rows: int) -> int:
         """As the last batch of as many rows went on."""
@@ -50,11 +57,10 @@ class Controller:
 
     def idles(self, began: float, text: Sequence[int]) -> bool:
         """A rest is asked now and then whether a probe is due; what is done in each of its steps is what it costs."""
-        if len(text) not in self.resting or (self.all_rows.behind + 1) % PATIENCE == 0:
+        if len(text) not in self.resting or self.unasked + 1 == PATIENCE:
             return False
-        seconds = self.now() - began
-        self.idled(seconds)
-        self.cost.add(Load(len(text), float(sum(text))), 0, seconds)
+        self.unasked += 1
+        self.saved += SHARE * (self.now() - began)
         return True
 
     def after(self, step: Taken) -> list[Row]:
@@ -81,7 +87,8 @@ class Controller:
         """Note what the step took, of steps like it or of a drafter that had to read what it had missed."""
         seconds, behind = self.now() - step.began, max((step.rows[row].behind for row in live), default=0)
         if step.length:
-            self.all_rows = seen(self.all_rows, [step.tried[row] for row in live])
+            self.all_rows, self.unasked = seen(self.all_rows, [step.tried[row] for row in live]), 0
+            self.doubt(load)
         else:
             self.idled(seconds)
         if step.length and self.surveyed(load):
@@ -94,8 +101,16 @@ class Controller:
             self.cost.add(load, step.length, seconds)
 
     def idled(self, seconds: float) -> None:
-        """A step drafted nothing, and puts by its share."""
-        self.all_rows, self.saved = idled(self.all_rows), self.saved + SHARE * seconds
+        """A step drafted nothing, as those before it that were not asked, and puts by its share."""
+        self.all_rows, self.saved = idled(self.all_rows, 1 + self.unasked), self.saved + SHARE * seconds
+        self.unasked = self.untimed = 0
+
+    def doubt(self, load: Load) -> None:
+        """What plain steps take was seen the longer ago the more steps draft: after so many they are timed anew."""
+        self.untimed += 1
+        if self.untimed >= self.trusted:
+            self.untimed, self.trusted = 0, min(2 * self.trusted, TRUST)
+            self.cost.forget(load.rows, 0)
 
     def charge(self, seconds: float, behind: float, length: int, load: Load) -> None:
         """What a step took more than a plain one, and of that what its drafter had to read first."""

@@ -2,7 +2,7 @@
 
 from collections import deque
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import accumulate, combinations
 from statistics import median
 from typing import Any
 
@@ -61,6 +61,10 @@ class Cost:
         """A step was taken that was no measure of its kind, yet made what steps of its kind need."""
         self.met.add((load.rows, length))
 
+    def forget(self, rows: int, length: int) -> None:
+        """Steps of this kind have to be timed anew."""
+        self.times.pop((rows, length), None)
+
     def known(self, rows: int, length: int) -> bool:
         """Whether steps of this kind were timed often enough."""
         return len(self.times.get((rows, length), ())) >= ENOUGH
@@ -87,9 +91,9 @@ class Cost:
         return [max(plain + each * length, 1e-9) for length in range(longest + 1)]
 
     def seconds(self, load: Load, longest: int) -> list[float]:
-        """What a step will take whose longest draft has 0, 1, 2 ... tokens."""
-        stairs = self.stairs
-        return [line * stairs.get((load.rows, length), 1.0) for length, line in enumerate(self.straight(load, longest))]
+        """What a step will take whose longest draft has 0, 1, 2 ... tokens; never less than a shorter one, whatever was timed."""
+        line, stairs = self.straight(load, longest), self.stairs
+        return list(accumulate((each * stairs.get((load.rows, length), 1.0) for length, each in enumerate(line)), max))
 
 
 def nonnegative(features: Any, values: Any) -> Any:

@@ -39,6 +39,54 @@ def test_a_packed_layer_is_the_layer(bias, columns, asked):
     assert asked == ([3 * columns] if 3 * columns * OUT * IN < packing.FEW else [])
 
 
+@pytest.fixture
+def multiplied(monkeypatch):
+    """How often oneDNN was asked."""
+    times: list[int] = []
+    product = torch.ops.mkldnn._linear_pointwise
+    monkeypatch.setattr(packing, "FEW", 0)
+    monkeypatch.setattr(packing, "multiply", lambda *given: times.append(1) or product(*given))
+    return times
+
+
+class Siblings(nn.Module):
+    """Three layers that are asked about the same columns, one of them after another layer and with a bias."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second, self.third = (nn.Linear(IN, n, bias=n == 9) for n in (OUT, 9, 30))
+        self.down = nn.Linear(9, IN)
+
+    def forward(self, input_ids, use_cache=False):
+        return self.told(input_ids[..., None] + torch.arange(IN) / IN)
+
+    def told(self, x):
+        return self.first(x), self.down(self.second(x)), self.third(x)
+
+
+def test_layers_that_are_asked_the_same_share_a_product(multiplied):
+    torch.manual_seed(0)
+    model, x = Siblings(), torch.randn(2, 3, IN)
+    with torch.no_grad():
+        wanted = model.told(x)
+        found = packing.packed(model).told(x)
+    assert len(multiplied) == 2
+    for mine, theirs in zip(found, wanted, strict=True):
+        assert mine.is_contiguous()
+        torch.testing.assert_close(mine, theirs, rtol=0, atol=2e-6)
+    assert not [m.forward.product.known[1] for m in model.children() if m.forward.product.known[1]]  # nothing is held
+
+
+def test_a_product_is_of_the_columns_that_were_asked_about(multiplied):
+    """Others that are equal have a product of their own, and so has whoever asks again."""
+    model, x, y = packing.packed(Siblings()), torch.randn(1, 2, IN), torch.randn(1, 2, IN)
+    with torch.no_grad():
+        for layer, columns, times in [(model.first, x, 1), (model.third, y, 2), (model.second, y, 3), (model.first, y, 3)]:
+            wanted = linear(columns, layer.weight, layer.bias)
+            torch.testing.assert_close(layer(columns), wanted, rtol=0, atol=2e-6)
+            assert len(multiplied) == times
+
+
 def test_gradients_go_through_the_layer_itself(asked):
     (layer,) = packing.packed(nn.Sequential(nn.Linear(IN, OUT)))
     layer(torch.randn(50, IN)).sum().backward()
@@ -57,7 +105,9 @@ def test_layers_are_left_alone_where_there_is_no_room(monkeypatch):
     "layer", [nn.Linear(IN, OUT, dtype=torch.bfloat16), nn.Linear(IN, OUT, dtype=torch.float64), nn.Conv1d(4, 4, 1)]
 )
 def test_other_layers_are_left_alone(layer):
-    (same,) = packing.packed(nn.Sequential(layer))
+    model = nn.Sequential(layer)
+    model.register_forward_pre_hook(lambda *_: pytest.fail("a model without a layer to pack is not called"))
+    (same,) = packing.packed(model)
     assert not isinstance(same.forward, packing.PackedLinear)
 
 

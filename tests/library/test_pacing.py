@@ -134,6 +134,21 @@ def test_a_length_that_was_never_tried_is_on_the_line_and_one_that_was_is_what_i
     assert told[2] < told[3] < told[5]
 
 
+def test_a_longer_draft_never_takes_less_whatever_was_measured():
+    cost = measured(lambda load, length: {0: 3.0, 2: 1.0, 4: 5.0}[length], [(Load(2, 100), length) for length in (0, 2, 4)])
+    told = cost.seconds(Load(2, 100), 5)
+    assert told == sorted(told) and told[0] == told[2] == pytest.approx(3.0) and told[4] == pytest.approx(5.0)
+
+
+def test_what_is_forgotten_is_timed_anew_without_warming_up():
+    cost = measured(lambda load, length: 1.0 + length, [(Load(2, 100), length) for length in (0, 2)])
+    cost.forget(2, 0)
+    assert cost.known(2, 2) and not cost.known(2, 0)
+    for _ in range(ENOUGH):
+        cost.add(Load(2, 100), 0, 2.0)
+    assert cost.known(2, 0) and cost.seconds(Load(2, 100), 0)[0] == pytest.approx(2.0)
+
+
 def test_nothing_is_said_of_loads_beyond_those_that_were_measured():
     cost = measured(lambda load, length: 1 + load.rows + load.context / 100 + length, GRID)
     assert cost.seconds(Load(500, 1e6), 3) == pytest.approx(cost.seconds(Load(8, 4000), 3))

@@ -91,6 +91,41 @@ def test_a_probe_waits_until_plain_steps_have_paid_for_what_its_drafter_missed()
     assert cheap.decode(auto(cheap), lambda step: [0.0], 1500)[1].count(0) < lengths.count(0)
 
 
+class Busy(Machine):
+    """A machine that takes four times as long for the first plain steps it is timed at."""
+
+    def seconds(self, rows, length, missed):
+        return super().seconds(rows, length, missed) * (4 if self.time < 40 and not length else 1)
+
+
+def of_the_best(alpha, **costs):
+    """What is reached on a machine that was busy when plain steps were timed, as a share of plain steps and of two drafted."""
+    machine = Busy(**costs)
+    speed, lengths = machine.decode(auto(machine), lambda step: [alpha], 1500)
+    return speed / max(Machine(**costs).decode(Fixed(k), lambda step: [alpha], 1500)[0] for k in (0, 2)), lengths
+
+
+def test_a_longer_draft_is_never_taken_for_faster_than_none():
+    share, lengths = of_the_best(0.0, draft=0.6)
+    assert share >= 0.95 and lengths[:50].count(0) > 40
+
+
+def test_plain_steps_that_were_timed_on_a_busy_machine_are_timed_again():
+    assert of_the_best(0.5, draft=0.6)[0] >= 0.9
+
+
+def test_plain_steps_that_are_never_timed_again_are_seen(monkeypatch):
+    monkeypatch.setattr(Controller, "doubt", lambda *_: None)
+    assert of_the_best(0.5, draft=0.6)[0] < 0.85
+
+
+def test_timing_plain_steps_again_costs_less_than_a_hundredth():
+    machine, sure = Machine(), Machine()
+    speed, lengths = machine.decode(auto(machine), lambda step: [1.0], 3000)
+    again = lengths[100:].count(0)
+    assert 3 <= again < 30 and speed > 0.98 * sure.decode(Fixed(8), lambda step: [1.0], 3000)[0]
+
+
 def test_a_new_batch_goes_on_as_the_last_one_did():
     machine = Machine(draft=0.3)
     pace = auto(machine)
@@ -176,7 +211,7 @@ def paced_at_rest(pace, rows, asked):
     if asked:
         pace.idles = lambda began, text: False
     left = pacing.paced(pace, 0, -2.0, text, new, kept, None, ones[:, None], ones, live=ones.bool())
-    return left, (pace.saved, pace.all_rows, pace.cost.times, sorted(pace.resting))
+    return left, (pace.saved, pace.all_rows.behind + pace.unasked, sorted(pace.resting))
 
 
 def test_a_step_of_a_rest_leaves_what_a_decided_one_leaves():

@@ -7,6 +7,7 @@ positions and intersected with what the caller made visible: no code here knows 
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -93,16 +94,21 @@ def mask_of(call: Call, rule: Rule, dtype: torch.dtype) -> Tensor:
         within = rule(b, torch.zeros_like(b), call.query[:, None, :, None], call.key[:, None, None, :])
         allowed = allowed & within
     # The least finite number, not -inf: a void column that sees no slot at all must not become NaN.
-    floor = torch.full((), torch.finfo(dtype).min, dtype=dtype, device=allowed.device)
-    return torch.where(allowed, corrections(call, dtype), floor)
+    return torch.where(allowed, corrections(call, dtype), number(torch.finfo(dtype).min, dtype, allowed.device))
 
 
 def corrections(call: Call, dtype: torch.dtype) -> Tensor:
     """What turns a bias by slot into one by position, ``[b,h,1,e]``; of models without such biases, one zero."""
     if call.slopes is None:
-        return torch.zeros((), dtype=dtype, device=call.key.device)
+        return number(0.0, dtype, call.key.device)
     slot = torch.arange(call.key.shape[1], device=call.key.device)
     return (call.slopes[:, None, None] * (call.key - slot)[:, None, None]).to(dtype)
+
+
+@lru_cache
+def number(value: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """A scalar, made once."""
+    return torch.full((), value, dtype=dtype, device=device)
 
 
 def attend(

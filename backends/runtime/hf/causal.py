@@ -11,6 +11,7 @@ from penstock.backends.runtime.configuration import context
 from penstock.backends.runtime.hf.attention import CURRENT, Call
 from penstock.backends.runtime.hf.survey import survey
 from penstock.backends.runtime.hf.takeover import take_over
+from penstock.backends.runtime.hf.undecorated import undecorate
 from penstock.ir.host import Feed
 
 
@@ -26,6 +27,7 @@ class CausalModel:
         self.name, self.mask = name, mask
         self.model = model.eval()
         self.slopes = take_over(model, name)
+        undecorate(model)
         asked = inspect.signature(model.forward).parameters
         # transformers renamed the argument in 5.24 and warns about the old name.
         self._cache_argument = "cache" if "cache" in asked else "past_key_values"
@@ -43,8 +45,10 @@ class CausalModel:
 
     def _call(self, feed: Feed, positions: Tensor, states: list[Tensor] | None = None) -> Call:
         """What a feed says of attention; ``positions [b,e]``: those of the slots."""
-        # Drafts may reach beyond the context, where nothing is accepted: learnt positions have no entry there.
-        query = feed.positions if self.context is None else feed.positions.clamp(max=self.context - 1)
+        query = feed.positions
+        if self.context is not None and positions.shape[1] > self.context:
+            # Drafts may reach beyond the context, where nothing is accepted: learnt positions have no entry there.
+            query = query.clamp(max=self.context - 1)
         return Call(query, positions[:, : feed.visible.shape[2]], feed.visible, feed.hidden, states, self.slopes)
 
     def _run(self, call: Call, cache: Any, inputs: dict[str, Tensor], model: PreTrainedModel | None = None) -> Tensor:

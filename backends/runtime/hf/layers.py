@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from penstock.backends.runtime.hf.attention import CURRENT
+from penstock.backends.runtime.hf.undecorated import Undecorated
 from penstock.ir.errors import PenstockError
 
 
@@ -60,6 +61,8 @@ def _bare_copy(module: nn.Module) -> Any:
     """A module with children of its own choice; its parameters are the original's."""
     twin = copy.copy(module)
     twin._modules = dict(module._modules)
+    if isinstance(twin.__dict__.get("forward"), Undecorated):
+        twin.forward = Undecorated(twin)  # of its own children, not of the original's
     return twin
 
 

@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 from transformers.utils import logging
 
+from penstock.backends.runtime.hf.lean import lean
 from penstock.backends.runtime.hf.model import HuggingFaceModel
 from penstock.backends.runtime.hf.packing import packed
 from penstock.backends.runtime.hf.recurrent import RecurrentModel
@@ -40,7 +41,7 @@ def load(
 
     ``mask``: the tokenizer's mask token, which a canvas is made of.
     """
-    return wrapped(packed(pretrained(reference, dtype).to(device)), reference, vocab, mask)
+    return wrapped(lean(packed(pretrained(reference, dtype).to(device))), reference, vocab, mask)
 
 
 def pretrained(reference: str, dtype: torch.dtype = torch.float32) -> Any:
