@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from penstock.backends.eager.blocks import Blocks
 from penstock.backends.eager.places import Numbers, array
 from penstock.ir.errors import PenstockError
 from penstock.ir.noise import MASK32, address, negated, token_words, words_of
-from penstock.ir.ops.logits import top_ids as top_ids_op
 
 CACHED = 1 << 16
 """The most exponentials that are made at once."""
@@ -102,18 +102,12 @@ def largest(logits: Tensor, tip: int) -> Numbers:
 
 
 def top_ids(logits: Tensor, first: Tensor | None, each: int) -> Numbers:
-    """One argmax after another: a draft takes a handful of a large vocabulary."""
+    """A draft takes a handful of a large vocabulary: whatever may be among them, in order."""
+    if first is None and each == 1:
+        return array(logits).argmax(-1).tolist()
     keys = [array(x).reshape(-1, x.shape[-1]) for x in (first, logits) if x is not None]
-    score, rows, found = (keys[0].copy() if each > 1 else keys[0]), np.arange(len(keys[0])), []
-    for _ in range(each):
-        best = score.argmax(1)
-        top = score[rows, best]
-        if np.isneginf(top).any():  # the rest of a row ties, with what was taken already
-            return top_ids_op.meaning(logits, first, each).tolist()
-        for r in rows if first is not None else ():
-            tied = np.flatnonzero(score[r] == top[r])
-            best[r] = tied[keys[1][r, tied].argmax()]
-        found.append(best)
-        if len(found) < each:
-            score[rows, best] = -np.inf
-    return np.stack(found, 1).reshape(len(logits), -1).tolist()
+    blocks = Blocks.of(keys[0], each)
+    row, near = blocks.not_below(np.partition(blocks.maxima, -each)[:, -each])
+    order = np.lexsort((-near, *(key[row, near] for key in reversed(keys)), -row))[::-1]  # backwards: what is no number is first
+    places = np.searchsorted(row, np.arange(len(keys[0])))[:, None] + np.arange(each)
+    return near[order[places]].reshape(len(logits), -1).tolist()
