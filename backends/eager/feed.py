@@ -36,7 +36,7 @@ class Window:
         """int64 ``[b, columns]``."""
         if len(lengths) == 1:  # without arithmetic: a window, as of the mask
             return self.counting.as_strided((1, len(self.place)), (0, 1), lengths[0] + before)
-        return torch.from_numpy(np.add.outer(lengths, self.place))
+        return torch.from_numpy(np.array(lengths)[:, None] + self.place)
 
 
 @lru_cache(maxsize=512)
@@ -67,7 +67,7 @@ def feed_of(
     shape = window(before, new, text, slots)
     extent = min(-(-(max(lengths) + len(before) + len(new)) // BUCKET) * BUCKET, slots)
     placed = shape.slots(lengths, len(before))
-    positions = placed if shape.depth is None else torch.from_numpy(np.add.outer(lengths, shape.depth))
+    positions = placed if shape.depth is None else torch.from_numpy(np.array(lengths)[:, None] + shape.depth)
     visible = shifted(shape.visible, [slots - n for n in lengths], extent)
     feed = Feed(placed, placed, positions, visible)
     if not whole or text and min(map(len, ids)) < len(shape.place):
@@ -80,10 +80,12 @@ def with_voids(feed: Feed, ids: list[list[int]], live: list[bool], slots: int) -
     """Columns that a row has nothing for go to the trash slot, and see something."""
     columns = feed.slots.shape[1]
     missing = [columns - len(row) if on else columns for row, on in zip(ids, live, strict=True)]
-    void = torch.from_numpy(np.arange(columns) < np.array(missing)[:, None])
-    feed.slots, feed.positions = feed.slots.masked_fill(void, slots), feed.positions.masked_fill(void, 0)
-    feed.visible = feed.visible.clone()
-    feed.visible[:, :, 0] |= void
+    void = np.arange(columns) < np.array(missing)[:, None]
+    feed.slots = torch.from_numpy(np.where(void, slots, feed.slots.numpy()))
+    feed.positions = torch.from_numpy(np.where(void, 0, feed.positions.numpy()))
+    visible = feed.visible.numpy().copy()
+    visible[:, :, 0] |= void
+    feed.visible = torch.from_numpy(visible)
     return [[0] * (columns - len(row)) + row for row in ids]
 
 

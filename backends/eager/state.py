@@ -34,7 +34,7 @@ def increase(values: Tensor, amounts: list[int]) -> None:
     if len(amounts) == 1:
         values.fill_(values.item() + amounts[0])
     else:
-        values.add_(from_numbers(amounts, np.int64))
+        values.numpy()[:] += amounts
 
 
 def keep(view: View, seq: Sequence, node: Numbers, count: Numbers, *, live: Numbers) -> tuple[View]:

@@ -40,6 +40,8 @@ def ints(*shape: int, below: int = V) -> Tensor:
 PARENT, TOKEN = torch.tensor([[0, 0, 1, 1, 2], [0, 0, 1, 2, 2]]), torch.tensor([[4, 4, 5, 6, 5], [7, 8, 9, 3, 3]])
 LIVE, KEY, STEPS = torch.tensor([True, True]), torch.tensor([3, 2**61 + 5]), torch.tensor([0, 6])
 CUT = torch.full((2, 3, V), -torch.inf).index_fill(2, torch.tensor([4, 9]), 1.0)
+FAR = torch.zeros(2, 1, 5120).index_add(2, torch.tensor([10, 5000, 5001]), torch.tensor([5.0, 9.0, 5.0]).expand(2, 1, 3))
+"""The second largest ties with a lower id in another block."""
 KEPT = torch.tensor([[2.0, *range(10)], [1.0, *range(10)]], dtype=torch.float64), torch.tensor([[1, 0, 2], [0, 3, 0]])
 PACED = Rota((2, 0, 1)), 2, 0.0, STEPS, STEPS == 0
 
@@ -100,10 +102,12 @@ CASES: list[tuple[Op, tuple[Any, ...], dict[str, Any]]] = [
     (logits.top_ids, (CUT, None, 4), {}),
     (logits.top_ids, (floats(2, 3, V), CUT, 4), {}),
     (logits.top_ids, (CUT, None, 1), {}),
-    (logits.top_ids, (floats(2, 3, 5003).round(), None, 4), {}),
+    *[(logits.top_ids, (x, None, 2), {}) for x in (floats(2, 3, 5003).round(), floats(2, 3, 5120).round(), FAR)],
+    (logits.top_ids, (floats(2, 5, 5120)[:, 4:], None, 4), {}),
+    *[(logits.top_ids, (x.where(x > 10, -torch.inf), None, 4), {}) for x in (floats(2, 3, 5003), floats(2, 3, 5120))],
+    *[(logits.top_ids, (x.where(x < 10, torch.nan), None, 3), {}) for x in (floats(2, 3, 5003), floats(2, 3, 5120))],
+    (logits.top_ids, (floats(2, 3, 5120).where(torch.arange(5120) % 5000 > 4900, -torch.inf), None, 4), {}),
     (logits.top_ids, (floats(2, 3, 5003), floats(2, 3, 5003, seed=1).round(), 4), {}),
-    (logits.top_ids, (floats(2, 3, 5003).where(floats(2, 3, 5003) > 10, -torch.inf), None, 4), {}),
-    (logits.top_ids, (floats(2, 3, 5003).where(floats(2, 3, 5003) < 10, torch.nan), None, 3), {}),
     (logits.top_ids, (torch.full((2, 3, 5003), 0.25).bfloat16(), None, 3), {}),
     (random.largest, (floats(2, 3, V), 1), {}),
     (random.largest, (floats(2, 3, V).round(), 2), {}),
