@@ -54,29 +54,3 @@ class Blocks:
             return row, place
         left, beyond = np.divmod(np.flatnonzero(~(self.values[:, covered:] < floor)), size - covered)
         return np.divmod(np.sort(np.concatenate((row * size + place, left * size + covered + beyond))), size)
-
-    def firsts(self, k: int) -> Any:
-        """Places ``[r,k]`` of the k largest, in order, the first of those that tie: they are in the k blocks of largest maxima.
-
-        None where a row has fewer blocks that hold anything, or tokens left over after whole blocks. All rows go together, since
-        on so few numbers a call takes longer than what it does.
-        """
-        rows, count = self.maxima.shape
-        if self.values.shape[1] > count * self.width:
-            return None
-        each, held = np.arange(rows), taken(self.maxima.copy(), k)
-        if self.maxima[each, held[:, -1]].min() == -math.inf:
-            return None
-        held.sort(1)
-        near = self.values.reshape(rows, count, self.width)[each[:, None], held].reshape(rows, -1)
-        block, inside = np.divmod(taken(near, k), self.width)
-        return held[each[:, None], block] * self.width + inside
-
-
-def taken(values: Any, k: int) -> Any:
-    """Places ``[r,k]`` of the largest, one after another; the values are used up."""
-    rows, places = np.arange(len(values)), np.empty((len(values), k), np.int64)
-    for i in range(k):
-        places[:, i] = best = values.argmax(1)
-        values[rows, best] = -math.inf
-    return places

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from penstock.backends.eager.blocks import Blocks
 from penstock.backends.eager.places import Numbers, array
 from penstock.ir.errors import PenstockError
 from penstock.ir.noise import MASK32, address, negated, token_words, words_of
@@ -99,20 +98,3 @@ def halved(word: int) -> tuple[int, int]:
 
 def largest(logits: Tensor, tip: int) -> Numbers:
     return array(logits)[:, tip].argmax(-1).tolist()
-
-
-def top_ids(logits: Tensor, first: Tensor | None, each: int) -> Numbers:
-    """A draft takes a handful of a large vocabulary."""
-    if first is None and each == 1:
-        return array(logits).argmax(-1).tolist()
-    keys = [array(x).reshape(-1, x.shape[-1]) for x in (first, logits) if x is not None]
-    blocks = Blocks.of(keys[0], each)
-    found = blocks.firsts(each) if first is None else None
-    return (ranked(keys, blocks, each) if found is None else found).reshape(len(logits), -1).tolist()
-
-
-def ranked(keys: list[Any], blocks: Blocks, each: int) -> Any:
-    """``[r,each]``: whatever may be among the largest in order of all keys, the first of which the blocks are of."""
-    row, near = blocks.not_below(np.partition(blocks.maxima, -each)[:, -each])
-    order = np.lexsort((-near, *(key[row, near] for key in reversed(keys)), -row))[::-1]  # backwards: what is no number is first
-    return near[order[np.searchsorted(row, np.arange(len(keys[0])))[:, None] + np.arange(each)]]
