@@ -6,6 +6,7 @@ order; tokens and lengths are written into their rows; masks and slots are windo
 still makes anew is as large as what it feeds and reads: its columns, and a distribution a site where tokens are drawn.
 """
 
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,7 @@ def keep(view: View, seq: Sequence, node: Numbers, count: Numbers, *, live: Numb
             kept[b] += 1
             moves = moves or path[kept[b]] != kept[b]
     if moves:
-        lengths = (view.prefix_length + seq.length).tolist()
+        lengths = list(map(add, view.prefix_length.tolist(), seq.length.tolist()))
         longest, trash = max(kept), view.cache.slots
         rows = list(zip(lengths, node, kept, strict=True))
         source = [[n + path[j + 1] - 1 if j < k else trash for j in range(longest)] for n, path, k in rows]
