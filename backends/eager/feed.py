@@ -83,9 +83,7 @@ def with_voids(feed: Feed, ids: list[list[int]], live: list[bool], slots: int) -
     void = np.arange(columns) < np.array(missing)[:, None]
     feed.slots = torch.from_numpy(np.where(void, slots, feed.slots.numpy()))
     feed.positions = torch.from_numpy(np.where(void, 0, feed.positions.numpy()))
-    visible = feed.visible.numpy().copy()
-    visible[:, :, 0] |= void
-    feed.visible = torch.from_numpy(visible)
+    feed.visible.numpy()[:, :, 0] |= void  # of several rows, so no window onto a table
     return [[0] * (columns - len(row)) + row for row in ids]
 
 

@@ -259,6 +259,24 @@ def as_wanted_state(kernel: Kernel, args: tuple[Any, ...], kwargs: dict[str, Any
     return out if len(kernel.gives) > 1 else out if isinstance(out, tuple) else (out,)
 
 
+class Fed(TableModel):
+    """Keeps what it was fed last."""
+
+    def forward(self, cache: Any, feed: Any) -> Any:
+        self.last = feed
+        return super().forward(cache, feed)
+
+
+def test_columns_that_a_row_has_nothing_for_go_to_the_trash_slot_and_see_something():
+    """Of a text of one token beside one of three, the first two columns are void; nothing stands before them to be seen."""
+    model = Fed(5, seed=1, layers=2)
+    view, seq = new_view(model, [[4], [1, 2, 3]], 4), new_sequence(2, 4, key=torch.tensor([1, 2]), limit=3)
+    as_wanted(KERNELS[forward.forward][0], (view, seq), {"root": True, "live": torch.tensor([True, True])})
+    assert model.last.slots.tolist() == [[view.cache.slots] * 2 + [0], [0, 1, 2]]
+    assert model.last.positions.tolist() == [[0, 0, 0], [0, 1, 2]] and model.last.ids.tolist() == [[0, 0, 4], [1, 2, 3]]
+    assert model.last.visible.any(-1).all() and model.last.visible[0, 2].nonzero().tolist() == [[0]]
+
+
 # --- places --------------------------------------------------------------------------------------------------------
 @op()
 def doubled(x: Tensor) -> Tensor:
