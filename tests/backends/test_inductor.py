@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from penstock.backends.inductor import artefact, chosen, foremost
+from penstock.backends.inductor import artefact
 from penstock.backends.inductor.artefact import MOST, Artefacts
 from penstock.backends.inductor.layout import bucket
 from penstock.backends.inductor.lower import lower
@@ -216,22 +216,6 @@ def test_a_region_asks_for_no_number_and_has_fixed_shapes(traced):
     called = {str(node.target) for graph in traced for node in graph.graph.nodes}
     assert not {name for name in called if "nonzero" in name or "_local_scalar_dense" in name}
     assert len(traced) == 2  # a level of draws, and the walk
-
-
-@pytest.mark.parametrize("settled", [True, False], ids=["some races settled by bounds", "none"])
-def test_a_site_draws_the_same_token_whether_bounds_settle_the_race_or_not(settled, traced, monkeypatch):
-    """Blocks of one token, so that bounds are asked over seven; what they leave open is drawn uncompiled."""
-    told: list[int] = []
-
-    def bounded(logits: torch.Tensor, address: torch.Tensor) -> torch.Tensor:
-        told.append(len(logits))
-        return foremost.foremost(logits, address) if settled else torch.full((1,), foremost.UNSURE)
-
-    for name, value in {"BLOCK": 1, "NARROW": 0, "HELD": 1}.items():
-        monkeypatch.setattr(foremost, name, value)
-    monkeypatch.setattr(chosen, "foremost", bounded)
-    inductor, meaning = both((*DRAFTS["ranked"], TARGET, Temperature(value=0.8)), 3, Artefacts())
-    assert inductor == meaning and told == [1]  # traced once
 
 
 class Reads(TorchDispatchMode):

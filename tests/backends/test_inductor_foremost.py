@@ -2,11 +2,20 @@
 
 import pytest
 import torch
+from torch import fx
+from torch.fx.experimental.proxy_tensor import make_fx
+from torch.utils import _pytree as pytree
 
-from penstock.backends.inductor import foremost as of
+from penstock.backends.eager.walk import Walk
+from penstock.backends.inductor import artefact, chosen, foremost as of
+from penstock.backends.inductor.artefact import Artefacts
+from penstock.backends.inductor.chosen import Choice
 from penstock.backends.inductor.foremost import NARROW, UNSURE, foremost, highest
+from penstock.backends.inductor.sites import Composing, Site
+from penstock.ir.errors import PenstockError
 from penstock.ir.ops.exposed import BLOCK, earliest, negative_exponentials
 from penstock.ir.ops.logits import softmax
+from penstock.ir.ops.random import race
 
 ROWS = 64
 WIDE = NARROW + 5
@@ -69,3 +78,24 @@ def test_in_narrow_rows_all_tokens_race():
     logits = PLAIN[:, : NARROW - 1].clone()
     logits[3] = torch.nan
     assert torch.equal(foremost(logits, WORDS), earliest(softmax(logits), WORDS))
+
+
+@pytest.mark.parametrize("settled", [True, False])
+def test_a_site_draws_the_same_token_whether_bounds_settle_its_race_or_not(settled, monkeypatch):
+    """What they leave open is drawn as without them; a row that has nothing to draw from is the walk's error."""
+    monkeypatch.setattr(artefact, "built", lambda function, inputs: make_fx(function)(*inputs))
+    if not settled:
+        monkeypatch.setattr(chosen, "foremost", lambda logits, address: torch.full((1,), UNSURE))
+    graph = fx.Graph()
+    graph.output((graph.placeholder("x"),))
+    sites = SHAPES["like language"].view(2, ROWS // 2, WIDE).clone()
+    sites[1, 5] = -torch.inf
+    tree = pytree.tree_structure((sites,))
+    choice = Choice("accept", Composing(graph, Site, tree), Artefacts())
+    walk = Walk(Site(graph, (sites,), (2, ROWS // 2)), [9, 4], [0, 0], [3, 7], [20, 20], [True, True], stage="s")  # type: ignore[arg-type]
+    for b, d, s in ((0, 0, 0), (1, 2, 3), (1, 0, 30)):
+        weights, key = sites[b, s].softmax(-1)[None], torch.tensor(walk.key[b : b + 1])
+        expected = race(weights, key, "s", "select", (walk.length[b] + d,), live=torch.tensor([True]))
+        assert choice(walk, b, d, s, []) == int(expected)
+    with pytest.raises(PenstockError, match="row 1 has no support"):
+        choice(walk, 1, 0, 5, [])
