@@ -32,7 +32,7 @@ def foremost(logits: Float[Tensor, "B V"], address: Int[Tensor, "B"]) -> Int[Ten
     if logits.shape[-1] < NARROW:
         return earliest.meaning(softmax.meaning(logits), address)  # type: ignore[no-any-return]
     bounds, blocks = highest(logits, address).topk(HELD + 1)
-    ids = (blocks[:, :HELD, None] * BLOCK + torch.arange(BLOCK)).flatten(1).clamp(max=logits.shape[-1] - 1)
+    ids = (blocks[:, :HELD, None] * BLOCK + torch.arange(BLOCK, device=logits.device)).flatten(1).clamp(max=logits.shape[-1] - 1)
     x = precise(logits.gather(-1, ids))
     noise = torch.log1p(negative_uniforms(address, ids + 1)).to(x)
     place = (noise / (x - x.amax(-1, keepdim=True)).exp()).argmax(-1, keepdim=True)
