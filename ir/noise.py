@@ -104,6 +104,14 @@ def of_tokens(words: NDArray[np.uint64], tokens: NDArray[np.uint32]) -> Tensor:
 
 def negated(tokens: NDArray[np.uint32], low: Any, high: Any) -> Tensor:
     """The exponentials of addresses and token words ``[v]``, their sign changed: float32 ``[v]``, or ``[n,v]`` for columns."""
+    uniform = parts(tokens, low, high)
+    uniform *= SCALE
+    np.maximum(uniform, LEAST, out=uniform)
+    return torch.from_numpy(uniform).log1p_()  # torch's, for the very bits of the meaning; numpy's differ by machine
+
+
+def parts(tokens: NDArray[np.uint32], low: Any, high: Any) -> NDArray[np.float32]:
+    """The uniforms of which these exponentials are made, in parts of ``2^-31``: the middles of whole ones."""
     x = tokens ^ low
     x ^= x >> FIFTEEN
     x *= STIR_FIRST
@@ -112,11 +120,9 @@ def negated(tokens: NDArray[np.uint32], low: Any, high: Any) -> Tensor:
     x *= STIR_SECOND
     x ^= x >> SIXTEEN
     x >>= ONE
-    uniform = x.view(np.int32).astype(np.float32)
+    uniform: NDArray[np.float32] = x.view(np.int32).astype(np.float32)
     uniform += HALF
-    uniform *= SCALE
-    np.maximum(uniform, LEAST, out=uniform)
-    return torch.from_numpy(uniform).log1p_()  # torch's, for the very bits of the meaning; numpy's differ by machine
+    return uniform
 
 
 def exponential(word: int, token: int) -> float:

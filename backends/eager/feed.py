@@ -39,7 +39,7 @@ class Window:
         """int64 ``[b, columns]``."""
         if len(lengths) == 1:  # without arithmetic: a window, as of the mask
             return self.counting.as_strided((1, len(self.place)), (0, 1), lengths[0] + before)
-        return torch.from_numpy(np.add.outer(lengths, self.place))
+        return torch.from_numpy(np.array(lengths)[:, None] + self.place)
 
 
 @lru_cache(maxsize=512)
@@ -78,7 +78,7 @@ def feed_of(
     shape = window(before, new, text, slots)
     extent = extent_of(max(lengths) + len(before) + len(new), len(shape.place), slots)
     placed = shape.slots(lengths, len(before))
-    positions = placed if shape.depth is None else torch.from_numpy(np.add.outer(lengths, shape.depth))
+    positions = placed if shape.depth is None else torch.from_numpy(np.array(lengths)[:, None] + shape.depth)
     visible = shifted(shape.visible, [slots - n for n in lengths], extent)
     feed = Feed(placed, placed, positions, visible)
     if not whole or text and min(map(len, due)) < text:
@@ -108,10 +108,10 @@ def with_voids(feed: Feed, due: list[list[int]], text: int, live: list[bool], sl
     """Columns that a row has nothing for go to the trash slot, and see something: ``due`` with zeros for them."""
     columns = feed.slots.shape[1]
     missing = [text - len(row) if on else columns for row, on in zip(due, live, strict=True)]
-    void = torch.from_numpy(np.arange(columns) < np.array(missing)[:, None])
-    feed.slots, feed.positions = feed.slots.masked_fill(void, slots), feed.positions.masked_fill(void, 0)
-    feed.visible = feed.visible.clone()
-    feed.visible[:, :, 0] |= void
+    void = np.arange(columns) < np.array(missing)[:, None]
+    feed.slots = torch.from_numpy(np.where(void, slots, feed.slots.numpy()))
+    feed.positions = torch.from_numpy(np.where(void, 0, feed.positions.numpy()))
+    feed.visible.numpy()[:, :, 0] |= void  # of several rows, so no window onto a table
     return [[0] * (text - len(row)) + row for row in due]
 
 

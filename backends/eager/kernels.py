@@ -10,6 +10,7 @@ from penstock.backends.eager import (
     forward,
     pacing,
     race,
+    ranks,
     shaping,
     stacked,
     state,
@@ -51,7 +52,7 @@ OF_LOGITS: Kernels = {
     few.nucleus: (kernel(thresholds.nucleus),),
     few.near_the_top: (kernel(thresholds.near_the_top),),
     few.supported: (kernel(thresholds.supported),),
-    logits.top_ids: (kernel(race.top_ids),),
+    logits.top_ids: (kernel(ranks.top_ids),),
 }
 """Kernels that look into logits and distributions, which are the host's."""
 

@@ -3,21 +3,23 @@
 Signs are changed, so that the least of a race is a largest; numpy's argmax is vectorised where torch's is not.
 """
 
+import math
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from penstock.backends.eager.places import Numbers, array
+from penstock.backends.eager.places import NUMPY_HAS, Numbers, array
 from penstock.ir.errors import PenstockError
-from penstock.ir.noise import MASK32, address, negated, token_words, words_of
-from penstock.ir.ops.logits import top_ids as top_ids_op
+from penstock.ir.noise import LEAST, MASK32, SCALE, address, negated, parts, token_words, words_of
 
 CACHED = 1 << 16
 """The most exponentials that are made at once."""
 WIDE, SPARSE = 1 << 13, 4
 """In rows of at least so many tokens, of which at most one in so many weighs anything, those are looked for first."""
+ROUNDING = 1 + 1e-5
+"""More than a share that quotients of float32 are off by."""
 
 
 def race(weights: Tensor, key: Numbers, stage: str, purpose: str, at: Numbers, *, live: Numbers) -> Numbers:
@@ -54,7 +56,7 @@ def supported(weights: Tensor, rows: list[int], won: list[int], stage: str) -> l
 def winners(weights: Tensor, words: list[int]) -> list[int]:
     """`winner` of every row of ``[n,v]``; together, as long as their noise stays in the processor's cache."""
     many, found = max(1, CACHED // weights.shape[1]), list[int]()
-    if many == 1 or len(words) == 1:
+    if many == 1 or len(words) == 1 or weights.shape[1] >= WIDE:
         return [winner(weights[i], word) for i, word in enumerate(words)]
     for i in range(0, len(words), many):
         noise = negated(token_words(weights.shape[1]), *columns(words[i : i + many]))
@@ -65,10 +67,29 @@ def winners(weights: Tensor, words: list[int]) -> list[int]:
 def winner(weights: Tensor, word: int) -> int:
     """The token of weights ``[v]`` whose exponential at this address, over its weight, is least."""
     ids = few_weighing(weights)
+    if ids is None and len(weights) >= WIDE and weights.dtype in NUMPY_HAS:  # others' quotients are coarse, and tie
+        ids = early(weights, word)
     if ids is not None:
-        return int(ids[winner_among(weights[ids], ids, word)])
+        return int(ids[winner_among(weights[ids], ids, word) if len(ids) > 1 else 0])
     low, high = halved(word)
     return int(least(negated(token_words(weights.shape[0]), np.uint32(low), np.uint32(high)), weights))
+
+
+def early(weights: Tensor, word: int) -> Tensor | None:
+    """The tokens ``[k]`` that may win, in order: few, and mostly one.
+
+    An exponential ``-log1p(-u)`` is not below its u, so no logarithm is needed of whoever is later by u alone than some token is
+    by its exponential. None where a weight is no number, or all are 0.
+    """
+    low, high = halved(word)
+    uniform = parts(token_words(len(weights)), np.uint32(low), np.uint32(high))
+    soonest = array(torch.from_numpy(uniform) / weights)
+    some = int(soonest.argmin())
+    weight = float(weights[some])
+    if not weight > 0:
+        return None
+    exponential = -math.log1p(max(float(uniform[some]) * float(SCALE), float(LEAST)))
+    return torch.from_numpy(np.flatnonzero(soonest <= exponential / weight / -float(SCALE) * ROUNDING))
 
 
 def few_weighing(weights: Tensor) -> Tensor | None:
@@ -108,21 +129,3 @@ def halved(word: int) -> tuple[int, int]:
 
 def largest(logits: Tensor, tip: int) -> Numbers:
     return array(logits)[:, tip].argmax(-1).tolist()
-
-
-def top_ids(logits: Tensor, first: Tensor | None, each: int) -> Numbers:
-    """One argmax after another: a draft takes a handful of a large vocabulary."""
-    keys = [array(x).reshape(-1, x.shape[-1]) for x in (first, logits) if x is not None]
-    score, rows, found = (keys[0].copy() if each > 1 else keys[0]), np.arange(len(keys[0])), []
-    for _ in range(each):
-        best = score.argmax(1)
-        top = score[rows, best]
-        if np.isneginf(top).any():  # the rest of a row ties, with what was taken already
-            return top_ids_op.meaning(logits, first, each).tolist()
-        for r in rows if first is not None else ():
-            tied = np.flatnonzero(score[r] == top[r])
-            best[r] = tied[keys[1][r, tied].argmax()]
-        found.append(best)
-        if len(found) < each:
-            score[rows, best] = -np.inf
-    return np.stack(found, 1).reshape(len(logits), -1).tolist()

@@ -6,6 +6,7 @@ their rows; masks and slots are windows onto tables that a shape has once. Which
 where tokens are drawn.
 """
 
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,7 @@ def increase(values: Tensor, amounts: list[int]) -> None:
     if len(amounts) == 1:
         values.fill_(values.item() + amounts[0])
     else:
-        values.add_(from_numbers(amounts, np.int64))
+        values.numpy()[:] += amounts
 
 
 def keep(view: View, seq: Sequence, node: Numbers, count: Numbers, *, live: Numbers) -> tuple[View]:
@@ -48,7 +49,7 @@ def keep(view: View, seq: Sequence, node: Numbers, count: Numbers, *, live: Numb
             kept[b] += 1
             moves = moves or path[kept[b]] != kept[b]
     if moves:
-        lengths = (view.prefix_length + seq.length).tolist()
+        lengths = list(map(add, view.prefix_length.tolist(), seq.length.tolist()))
         longest, trash = max(kept), view.cache.slots
         rows = list(zip(lengths, node, kept, strict=True))
         source = [[n + path[j + 1] - 1 if j < k else trash for j in range(longest)] for n, path, k in rows]

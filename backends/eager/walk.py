@@ -5,6 +5,7 @@ Same noise, same rules and same result as the region it stands for (tested on eq
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from penstock.backends.eager.lazy import Site
@@ -58,12 +59,7 @@ class Walk:
 
     def children(self, b: int) -> dict[int, list[int]]:
         """Valid nodes by parent site, in draw order."""
-        found: dict[int, list[int]] = {}
-        if self.token is not None:
-            for i, (parent, valid) in enumerate(zip(self.parent_site[b], self.valid[b], strict=True)):
-                if valid:
-                    found.setdefault(parent, []).append(i)
-        return found
+        return {} if self.token is None else children(tuple(self.parent_site[b]), tuple(self.valid[b]))
 
     def onward(self, b: int, site: int, count: int, kids: list[int], chosen: int) -> int:
         """The site the chosen token leads to, or -1 where the path ends."""
@@ -106,6 +102,16 @@ class Walk:
 
 Choose = Callable[[Walk, int, int, int, list[int]], int]
 """The token a rule selects: of row b, at depth d, at a site, with these children."""
+
+
+@lru_cache(maxsize=64)
+def children(parent_site: tuple[int, ...], valid: tuple[bool, ...]) -> dict[int, list[int]]:
+    """Valid nodes by parent site; of most drafts the same in every row and step."""
+    found: dict[int, list[int]] = {}
+    for i, parent in enumerate(parent_site):
+        if valid[i]:
+            found.setdefault(parent, []).append(i)
+    return found
 
 
 def walk(region: Region, rules: dict[str, Choose]) -> Kernel:

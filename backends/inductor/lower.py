@@ -107,7 +107,7 @@ def over_sites(graph: fx.Graph, node: fx.Node, artefacts: Artefacts) -> None:
     with graph.inserting_before(node):
         composed = by_site(given["composed"], Site)
     node.update_kwarg("composed", composed)
-    node.target = walk(region, {rule.name: Choice(region, composed.target, artefacts)})  # type: ignore[arg-type]
+    node.target = walk(region, {rule.name: Choice(region.data["stage"], composed.target, artefacts)})  # type: ignore[arg-type]
     dead_code(graph)
     reach(node)
 

@@ -1,5 +1,6 @@
 """A site's logits composed when the walk comes to it: the others' are never made."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -34,6 +35,11 @@ class Sites:
         return composed
 
 
+def leaves_of(values: Sequence[Any]) -> list[Tensor]:
+    """The tensors of values, in order; mostly they are tensors, and what takes trees apart is not asked."""
+    return list(values) if all(isinstance(x, Tensor) for x in values) else pytree.tree_leaves(values)
+
+
 class Site(Sites):
     """The same for one row and site after the other, as a walk on the host comes to them."""
 
@@ -42,7 +48,7 @@ class Site(Sites):
 
     def __init__(self, graph: fx.Graph, made_of: tuple[Any, ...], lead: tuple[int, ...]) -> None:
         super().__init__(graph, made_of, lead)
-        self.leaves, self.tree = pytree.tree_flatten(made_of)
+        self.leaves = leaves_of(made_of)
         self.of_site = [x.shape[:2] == lead for x in self.leaves]
 
     def reads(self, b: int, s: int) -> list[Tensor]:
@@ -52,7 +58,8 @@ class Site(Sites):
 
     def __call__(self, b: int, s: int) -> tuple[Tensor, None]:
         """Logits ``[v]``, all tokens': what a walk on the host reads of a site."""
-        return self.run(pytree.tree_unflatten(self.reads(b, s), self.tree))[0, 0], None
+        tree = pytree.tree_structure(self.made_of)
+        return self.run(pytree.tree_unflatten(self.reads(b, s), tree))[0, 0], None
 
 
 class Composing:
@@ -64,7 +71,7 @@ class Composing:
         self.graph, self.made, self.tree = graph, made, tree
 
     def __call__(self, *values: Any) -> Sites:
-        lead = next(x.shape[:2] for x in pytree.tree_leaves(values) if x.dim() > 1)
+        lead = next(x.shape[:2] for x in leaves_of(values) if x.dim() > 1)
         return self.made(self.graph, values, lead)
 
 

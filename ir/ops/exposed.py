@@ -53,12 +53,17 @@ def accept_words(key: Int[Tensor, "B"], stage: str, steps: Int[Tensor, "B"], dep
 
 def negative_exponentials(address: Int[Tensor, "*B"], size: int) -> Float[Tensor, "*B V"]:
     """`noise.negated` of address words: float32, by token id below ``size``."""
+    return torch.log1p(negative_uniforms(address, torch.arange(1, size + 1, dtype=torch.int32, device=address.device)))
+
+
+def negative_uniforms(address: Int[Tensor, "*B"], ordinals: Int[Tensor, "*B V"]) -> Float[Tensor, "*B V"]:
+    """What these are made of, of tokens ``ordinals - 1``: uniform in (-1, 0), never as little as -1."""
     low, high = (word.to(torch.int32)[..., None] for word in (address, address >> 32))
-    x = torch.arange(1, size + 1, dtype=torch.int32, device=address.device) * signed(TOKEN, 32) ^ low
+    x = ordinals.to(torch.int32) * signed(TOKEN, 32) ^ low
     x = (x ^ shifted(x, 15, 32)) * signed(FIRST, 32) ^ high
     x = (x ^ shifted(x, 13, 32)) * signed(SECOND, 32)
     x = shifted(x ^ shifted(x, 16, 32), 1, 32)
-    return torch.log1p(((x.float() + float(HALF)) * float(SCALE)).clamp(min=float(LEAST)))
+    return ((x.float() + float(HALF)) * float(SCALE)).clamp(min=float(LEAST))
 
 
 BLOCK = 128

@@ -40,6 +40,8 @@ def ints(*shape: int, below: int = V) -> Tensor:
 PARENT, TOKEN = torch.tensor([[0, 0, 1, 1, 2], [0, 0, 1, 2, 2]]), torch.tensor([[4, 4, 5, 6, 5], [7, 8, 9, 3, 3]])
 LIVE, KEY, STEPS = torch.tensor([True, True]), torch.tensor([3, 2**61 + 5]), torch.tensor([0, 6])
 CUT = torch.full((2, 3, V), -torch.inf).index_fill(2, torch.tensor([4, 9]), 1.0)
+FAR = torch.zeros(2, 1, 5120).index_add(2, torch.tensor([10, 5000, 5001]), torch.tensor([5.0, 9.0, 5.0]).expand(2, 1, 3))
+"""The second largest ties with a lower id in another block."""
 KEPT = torch.tensor([[2.0, *range(10)], [1.0, *range(10)]], dtype=torch.float64), torch.tensor([[1, 0, 2], [0, 3, 0]])
 PACED = Rota((2, 0, 1)), 2, 0.0, STEPS, STEPS == 0
 
@@ -104,6 +106,14 @@ CASES: list[tuple[Op, tuple[Any, ...], dict[str, Any]]] = [
     (logits.top_ids, (floats(2, 3, V).round(), logits.scale(floats(2, 3, V), 0.0), 4), {}),
     (logits.top_ids, (CUT, None, 4), {}),
     (logits.top_ids, (floats(2, 3, V), CUT, 4), {}),
+    (logits.top_ids, (CUT, None, 1), {}),
+    *[(logits.top_ids, (x, None, 2), {}) for x in (floats(2, 3, 5003).round(), floats(2, 3, 5120).round(), FAR)],
+    (logits.top_ids, (floats(2, 5, 5120)[:, 4:], None, 4), {}),
+    *[(logits.top_ids, (x.where(x > 10, -torch.inf), None, 4), {}) for x in (floats(2, 3, 5003), floats(2, 3, 5120))],
+    *[(logits.top_ids, (x.where(x < 10, torch.nan), None, 3), {}) for x in (floats(2, 3, 5003), floats(2, 3, 5120))],
+    (logits.top_ids, (floats(2, 3, 5120).where(torch.arange(5120) % 5000 > 4900, -torch.inf), None, 4), {}),
+    (logits.top_ids, (floats(2, 3, 5003), floats(2, 3, 5003, seed=1).round(), 4), {}),
+    (logits.top_ids, (torch.full((2, 3, 5003), 0.25).bfloat16(), None, 3), {}),
     (random.largest, (floats(2, 3, V), 1), {}),
     (random.largest, (floats(2, 3, V).round(), 2), {}),
     (random.race, (floats(2, V).softmax(-1).bfloat16(), KEY, "s", "draft", (STEPS, 1, 0)), {"live": LIVE}),
@@ -277,6 +287,24 @@ def as_wanted_state(kernel: Kernel, args: tuple[Any, ...], kwargs: dict[str, Any
 MEANT = {each: each.meaning for each in STATEFUL}
 HOST = {each: lambda *a, k=KERNELS[each][0], **n: as_wanted_state(k, a, n) for each in STATEFUL}
 """The kernels of state ops, called as their meanings are."""
+
+
+class Fed(TableModel):
+    """Keeps what it was fed last."""
+
+    def forward(self, cache: Any, feed: Any) -> Any:
+        self.last = feed
+        return super().forward(cache, feed)
+
+
+def test_columns_that_a_row_has_nothing_for_go_to_the_trash_slot_and_see_something():
+    """Of a text of one token beside one of three, the first two columns are void; nothing stands before them to be seen."""
+    model = Fed(5, seed=1, layers=2)
+    view, seq = new_view(model, [[4], [1, 2, 3]], 4), new_sequence(2, 4, key=torch.tensor([1, 2]), limit=3)
+    as_wanted(KERNELS[forward.forward][0], (view, seq), {"root": True, "live": torch.tensor([True, True])})
+    assert model.last.slots.tolist() == [[view.cache.slots] * 2 + [0], [0, 1, 2]]
+    assert model.last.positions.tolist() == [[0, 0, 0], [0, 1, 2]] and model.last.ids.tolist() == [[0, 0, 4], [1, 2, 3]]
+    assert model.last.visible.any(-1).all() and model.last.visible[0, 2].nonzero().tolist() == [[0]]
 
 
 # --- places --------------------------------------------------------------------------------------------------------
