@@ -45,11 +45,11 @@ class Artefacts:
         self.report = Report()
 
     def add(self, function: Function, name: str) -> Function:
-        """The function, compiled when it is first met with new shapes; where that fails, as it is, and told once."""
+        """The function, compiled when it is first met with new shapes or types; where that fails, as it is, and told once."""
         made: dict[Any, Function] = {}
 
         def run(*inputs: Tensor) -> tuple[Tensor, ...]:
-            shapes = tuple([x.shape for x in inputs])
+            shapes = tuple([(x.shape, x.dtype) for x in inputs])
             found = made.get(shapes)
             if found is None:
                 found = made[shapes] = self.compiled(function, name, inputs, len(made))

@@ -12,7 +12,7 @@ from torch.utils import _pytree as pytree
 
 from penstock.backends.inductor.layout import few
 from penstock.backends.inductor.lockstep import TOKEN, Lockstep
-from penstock.backends.inductor.portable import arithmetic
+from penstock.backends.inductor.portable import arithmetic, asks
 from penstock.ir.draft import stacked
 from penstock.ir.op import Op
 from penstock.ir.ops.exposed import earliest, of_live, something, supported, vouched
@@ -124,7 +124,8 @@ def of_host(node: fx.Node) -> bool:
         return node.target.data.get("label") == "walk"
     if not isinstance(node.target, Op):
         return False
-    return node.target.category == "host" or node.target.category == "state" and bool(consumes(node))
+    keeps = node.target.category == "state" and bool(consumes(node))
+    return node.target.category == "host" or keeps or asks(node)
 
 
 def bodies(graph: fx.Graph) -> list[fx.Node]:
