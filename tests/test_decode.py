@@ -67,8 +67,8 @@ def test_time_is_told_by_stage_and_changes_no_token():
     timed, plain = compiled(timed=True), compiled()
     told_, bare = timed.generate(PROMPTS, max_new_tokens=9), plain.generate(PROMPTS, max_new_tokens=9)
     assert [r.tokens for r in told_] == [r.tokens for r in bare]
-    for result in told_:
-        assert {"drafter.model.0", "verifier.model.0", "transform.temperature.0", "accept"} <= set(result.stats.stages)
+    for result in told_:  # the temperature goes with top-k, in one op
+        assert {"drafter.model.0", "verifier.model.0", "transform.top_k.0", "accept"} <= set(result.stats.stages)
         assert 0 < sum(result.stats.stages.values()) <= result.stats.seconds
     assert all(result.stats.stages == {} and result.stats.seconds > 0 for result in bare)
 
@@ -108,7 +108,7 @@ def test_a_dialogue_is_written_as_the_chat_template_says():
 @pytest.mark.parametrize(
     "ask, message",
     [
-        (lambda: compiled(backend="fast"), "there is no backend 'fast'\n  fix: name one of auto, eager, inductor, interpret"),
+        (lambda: compiled(backend="fast"), "there is no backend 'fast'\n  fix: name one of auto, eager, inductor, lockstep, interpret"),
         (lambda: compiled(dtype="int8"), "there is no dtype 'int8'"),
         (lambda: compiled(device="cuda"), "device 'cuda': the eager backend decodes on the CPU"),
         (lambda: compiled().generate([[{"role": "user", "content": "1"}]]), "a table model has no chat template"),

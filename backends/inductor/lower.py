@@ -88,13 +88,14 @@ def marked(step: fx.Graph, without: Collection[str] = (), lockstep: bool = False
         for node in bodies(graph):
             expose_noise(node.target.graph)
     dead_code(graph)
-    for node in [node for node in graph.nodes if isinstance(node.target, Lockstep)]:
+    together = [node for node in graph.nodes if isinstance(node.target, Lockstep)]
+    for node in together:
         with graph.inserting_before(node):
             node.update_kwarg("composed", by_site(node.kwargs["composed"]))
     dead_code(graph)
-    if lockstep:
+    if lockstep and together:
         mark_resident(graph)
-    else:
+    else:  # a canvas has no walk, and as many columns as its rows are long
         mark(graph, SORTING)
     return graph
 

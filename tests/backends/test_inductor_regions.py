@@ -41,6 +41,16 @@ def test_a_region_is_compiled_for_few_shapes(traced):
     assert double(torch.ones(MOST + 2))[0].sum() == 2 * MOST + 4 and len(traced) == MOST
 
 
+def test_a_region_is_compiled_for_the_types_that_it_meets(traced):
+    """Logits of a drafter that did not run are of another type; of the same shape they must not meet the first one's code."""
+    artefacts = Artefacts()
+    kept = artefacts.add(lambda x, y: (x.index_put((torch.tensor([1]),), y),), "kept")
+    for kind in (torch.float32, torch.float64, torch.float32):
+        (out,) = kept(torch.zeros(3, dtype=kind), torch.ones(1, dtype=kind))
+        assert out.dtype == kind and out.tolist() == [0, 1, 0]
+    assert artefacts.report.regions == len(traced) == 2
+
+
 def test_a_region_asks_for_no_number_and_has_fixed_shapes(traced):
     """At most one read a region, of one block of integers, is all that the host sees of it."""
     both((*DRAFTS["paths"], TARGET, *SHAPES["narrow"]), 3, Artefacts(), lockstep=True)

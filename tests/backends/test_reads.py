@@ -106,6 +106,17 @@ def test_a_step_reads_its_device_once(drafter, scorer, shape, device):
     assert most == 1 if not hosts or (drafter, shape) == ("none", "json") else most > 1
 
 
+@pytest.mark.parametrize("drafter", ["none", "chain", "iid"])
+def test_what_a_grammar_says_of_texts_is_no_constant_of_the_first_step(drafter, traced):
+    """Its states are numbers of texts, which the host gives out anew in every step."""
+    step, world = world_of(tuple(stage for stage in (DRAFTERS[drafter], SCORERS["model"], SHAPES["json"]) if stage))
+    run, meaning = lower(step, Artefacts(), lockstep=True), interpreted(step)
+    handles, meant = begun(step, world, run), begun(step, world, meaning)
+    for _ in range(STEPS):
+        handles, meant = run(*handles), meaning(*meant)
+    assert torch.equal(handles[0].tokens, meant[0].tokens) and traced
+
+
 class Transformer(HuggingFaceModel):
     """What it answers lies on the device that it was fed on."""
 
