@@ -5,9 +5,10 @@ from typing import Any
 
 from torch import fx
 
+from penstock.ir.example import evaluated
 from penstock.ir.op import Op
 from penstock.ir.region import Region
-from penstock.ir.trace import evaluated, unwrap
+from penstock.ir.trace import unwrap
 from penstock.passes.buckets import by_bucket
 from penstock.passes.build import StepGraph
 

@@ -139,3 +139,7 @@ def along_paths(
 def at_site(states: Any, rows: Tensor, site: Tensor) -> Any:
     """Each row's path state at one of its sites."""
     return pytree.tree_map(lambda x: x[rows, site], states)
+
+
+HOLDING = (atomic, advance, along_paths)
+"""Ops that run what a stage has written."""

@@ -12,9 +12,9 @@ import torch
 from torch import fx
 from torch.fx.proxy import GraphAppendingTracer, Proxy
 
-from penstock.ir import tracing
 from penstock.ir.errors import PenstockError
-from penstock.ir.lift import PlainTorch, advance, along_paths, atomic
+from penstock.ir.example import made_of_examples
+from penstock.ir.lift import HOLDING, PlainTorch, atomic
 from penstock.ir.op import Op
 from penstock.ir.place import author_line, line_in
 from penstock.ir.region import Region
@@ -95,8 +95,7 @@ class Tracer(GraphAppendingTracer):
         kwargs = fx.node.map_arg(node.kwargs, lambda n: n.meta["example"])
         args, kwargs = unwrap(args), unwrap(kwargs)
         try:
-            with tracing.recording(None):
-                value = evaluated(node.target, args, kwargs)
+            value = made_of_examples(node.target, args, kwargs)
         except PenstockError:
             raise
         except Exception as problem:
@@ -105,7 +104,7 @@ class Tracer(GraphAppendingTracer):
 
     def _failed(self, node: fx.Node, args: Any, problem: Exception) -> PenstockError:
         """What an author's mistake is told as: a stage's own method by its name, any other op by its types."""
-        own = node.target in (atomic, advance, along_paths)
+        own = node.target in HOLDING
         line = line_in(problem) if own else author_line()
         where = ", ".join(part for part in (self.source, f"stage {self.stage}" if self.stage else "", line) if part)
         name = getattr(node.target, "__name__", str(node.target))
@@ -208,11 +207,6 @@ class Tracer(GraphAppendingTracer):
         """Close the step: it returns the last version of each handle."""
         self.graph.output(tuple(self.versions[name].node for name in outputs))
         return self.graph
-
-
-def evaluated(target: Any, args: Any, kwargs: dict[str, Any]) -> Any:
-    """A node's value: a method of its first argument, by name, or a function."""
-    return getattr(args[0], target)(*args[1:], **kwargs) if isinstance(target, str) else target(*args, **kwargs)
 
 
 def _plain(a: Any) -> bool:

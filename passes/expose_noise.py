@@ -8,8 +8,10 @@ from typing import Any
 
 from torch import fx
 
+from penstock.ir.example import made_of_examples
 from penstock.ir.ops.exposed import earliest, supported, words
 from penstock.ir.ops.random import foresee, race
+from penstock.ir.trace import unwrap
 from penstock.ir.types import type_of
 
 
@@ -30,7 +32,7 @@ def expose_noise(graph: fx.Graph) -> int:
 def recorded(graph: fx.Graph, of: fx.Node, target: Any, args: Any, **kwargs: Any) -> fx.Node:
     """A node of the stage and line of another, typed by its own example."""
     node = graph.call_function(target, args, kwargs)
-    example = target.meaning(*fx.node.map_arg(args, value), **fx.node.map_arg(kwargs, value))
+    example = made_of_examples(target, *unwrap(fx.node.map_arg((args, kwargs), value)))
     node.meta.update(of.meta, origin="expose_noise", example=example, type=type_of(example, 0))
     return node
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, fx
 from torch.utils import _pytree as pytree
 
+from penstock.ir.example import made_of_examples, valued
 from penstock.ir.op import Op
 from penstock.ir.region import Region
 from penstock.ir.rows import Rows, take
@@ -53,7 +54,7 @@ def typed(graph: fx.Graph) -> None:
         if not isinstance(node.target, Op) or node.target.category != "tensor":
             continue
         args, kwargs = unwrap(fx.node.map_arg((node.args, node.kwargs), lambda n: n.meta["example"]))
-        found, told = type_of(node.target.meaning(*args, **kwargs), 0), type_of(node.meta["example"], 0)
+        found, told = type_of(made_of_examples(node.target, args, kwargs), 0), type_of(node.meta["example"], 0)
         if found != told:
             raise LintError(f"{node.name} is {found}, and was said to be {told}")
 
@@ -74,7 +75,7 @@ def row_wise(graph: fx.Graph) -> int:
             and node.target.category == "tensor"
             and not node.target.couples_rows
         ):
-            args = unwrap(fx.node.map_arg((node.args, node.kwargs), lambda n: n.meta["example"]))
+            args = valued(unwrap(fx.node.map_arg((node.args, node.kwargs), lambda n: n.meta["example"])))
             if any(isinstance(leaf, Rows) for leaf in pytree.tree_leaves(args)):
                 continue
             there = node.target.meaning(*take(args[0], order), **take(args[1], order))

@@ -7,13 +7,11 @@ from torch import Tensor, fx
 from torch.utils import _pytree as pytree
 
 from penstock.ir import tracing
-from penstock.ir.lift import advance, along_paths, atomic
+from penstock.ir.example import valued
+from penstock.ir.lift import HOLDING
 from penstock.ir.op import Op
 from penstock.ir.ops.lookup import text_by_site
 from penstock.ir.trace import unwrap
-
-HOLDING = (atomic, advance, along_paths)
-"""Ops that run what a stage has written."""
 
 
 def feeds(node: fx.Node) -> bool:
@@ -43,8 +41,6 @@ def reads_text(node: fx.Node) -> bool:
     return any(used.target is text_by_site for used in node.all_input_nodes)
 
 
-
-
 def asks(node: fx.Node) -> bool:
     """Whether a stage's own code, which a node runs, asks the host, as a grammar's does."""
     if node.target not in HOLDING:
@@ -52,7 +48,7 @@ def asks(node: fx.Node) -> bool:
     if "asks" not in node.meta:
         heard = Heard()
         with tracing.recording(heard):
-            args, kwargs = unwrap(fx.node.map_arg((node.args, node.kwargs), lambda used: used.meta["example"]))
+            args, kwargs = valued(unwrap(fx.node.map_arg((node.args, node.kwargs), lambda used: used.meta["example"])))
             node.target.meaning(*args, **kwargs)  # type: ignore[union-attr]
         node.meta["asks"] = heard.host
     return bool(node.meta["asks"])

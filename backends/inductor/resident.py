@@ -35,8 +35,9 @@ def hold(graph: fx.Graph) -> None:
         vouch(graph, walk, drawn, stages)
     for sure in [node for node in graph.nodes if node.target is supported and node not in before]:
         go_on(graph, walk, sure)
-    for node in on_device(graph) & set(before):
-        if few(node) and (late := [user for user in node.users if of_host(user) and user not in before]):
+    resident = on_device(graph)
+    for node in before:
+        if node in resident and few(node) and (late := [user for user in node.users if of_host(user) and user not in before]):
             known = tell(graph, walk, node)
             for user in late:
                 user.replace_input_with(node, known)
