@@ -10,7 +10,7 @@ import torch
 from penstock.backends.runtime.digits import Digits
 from penstock.backends.runtime.runner import Decoder, Request, forwards, read
 from penstock.bench.rounds import Lap
-from penstock.decode.binding import Bound, Loaded
+from penstock.decode.binding import Bound, Loaded, Settled
 from penstock.decode.means import BACKENDS, Backend, Means
 from penstock.dsl.pipeline import Pipeline
 from penstock.dsl.stage import Stage
@@ -33,7 +33,8 @@ def decoder(stages: Sequence[Stage], models: Mapping[str, Any], backend: Backend
     """``models``: by the names that stages have for them; the one that is decoded is called target."""
     references = dict.fromkeys(models, "table:3:1")  # never loaded
     loaded = Loaded(dict(models), {name: Digits(model.vocab) for name, model in models.items()}, "target")
-    return Lowered(Bound.of(Pipeline(models=references, stages=tuple(stages)), loaded, Means(backend), timed=False))
+    settled = Settled.of(Pipeline(models=references, stages=tuple(stages)), loaded)
+    return Lowered(Bound.of(settled, loaded, Means(backend), timed=False))
 
 
 class Continued:

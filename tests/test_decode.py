@@ -9,7 +9,7 @@ from penstock.decode.stops import Stops
 from penstock.decode.streamed import told
 from penstock.dsl.pipeline import Pipeline
 from penstock.ir.errors import PenstockError
-from penstock.library import ModelDrafter, ModelVerifier, Temperature, TopK
+from penstock.library import ModelDrafter, ModelVerifier, Regex, Temperature, TopK
 
 MODELS = {"t": "table:7:1", "d": "table:7:2"}
 STAGES = (ModelDrafter(model="d", length=3), ModelVerifier(model="t"), Temperature(value=0.7), TopK(k=4))
@@ -88,6 +88,16 @@ def test_a_stream_is_the_text_in_pieces():
     assert "".join(pieces) == result.text and len(pieces) > 3
 
 
+def test_bindings_that_share_a_grammar_forget_its_texts_together():
+    """A stream goes on after another batch, of a binding of its own, has begun and ended."""
+    stages = ModelVerifier(model="t"), Regex(pattern="([a-m]|[n-z]+ )*")
+    runner = penstock.compile(Pipeline(models={"t": "zoo:drafter-tiny"}, stages=stages))
+    whole, pieces = (runner.stream("The", max_new_tokens=12, seed=5) for _ in range(2))
+    begun = next(pieces)
+    runner.generate(["A"], max_new_tokens=3, logprobs="raw")
+    assert begun + "".join(pieces) == "".join(whole)
+
+
 def test_what_is_told_is_never_taken_back():
     accent, smile = "caf\u00e9", "\U0001f600"
     held = "\N{REPLACEMENT CHARACTER}"
@@ -108,7 +118,10 @@ def test_a_dialogue_is_written_as_the_chat_template_says():
 @pytest.mark.parametrize(
     "ask, message",
     [
-        (lambda: compiled(backend="fast"), "there is no backend 'fast'\n  fix: name one of auto, eager, inductor, lockstep, interpret"),
+        (
+            lambda: compiled(backend="fast"),
+            "there is no backend 'fast'\n  fix: name one of auto, eager, inductor, lockstep, interpret",
+        ),
         (lambda: compiled(dtype="int8"), "there is no dtype 'int8'"),
         (lambda: compiled(device="cuda"), "device 'cuda': the eager backend decodes on the CPU"),
         (lambda: compiled().generate([[{"role": "user", "content": "1"}]]), "a table model has no chat template"),

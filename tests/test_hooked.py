@@ -7,9 +7,12 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache, StoppingCriteria
 
 import penstock
+from penstock.decode.binding import Bound
+from penstock.decode.runner import Runner
 from penstock.dsl.pipeline import Pipeline, View
 from penstock.ir.errors import PenstockError
-from penstock.library import Counterfactual, LogitsProcessors, ModelDrafter, ModelVerifier, Temperature, zoo
+from penstock.library import Counterfactual, LogitsProcessors, ModelDrafter, ModelVerifier, PromptLookup, Temperature, zoo
+from penstock.library.pacing.cost import Load
 from penstock.testing import certify_stages, decode_stages
 
 PROMPTS = ["Mia has 12 apples. Leo", "def add(a, b):", "The"]
@@ -48,6 +51,21 @@ def test_greedy_tokens_are_those_of_generate_row_by_row(model, runner, inputs, c
     options = dict(max_new_tokens=20, do_sample=False, **GREEDY[case])
     plain, ours = model.generate(**inputs, **options), model.generate(**inputs, **options, custom_generate=runner)
     assert torch.equal(plain, ours)
+
+
+def test_calls_share_what_the_machine_and_the_models_have_shown(model, inputs):
+    """With ``length: auto`` the first call surveys, timing steps of two drafted tokens and of none; the next begins as it ended.
+
+    A call without processors is bound as the last was, and one with processors anew.
+    """
+    pipeline = Pipeline(models={"t": "zoo:drafter-tiny"}, stages=(PromptLookup(length="auto"), ModelVerifier(model="t")))
+    runner, bound = penstock.compile(pipeline, models={"t": model}), list[Bound]()
+    runner.steered = lambda *asked: bound.append(Runner.steered(runner, *asked)) or bound[-1]
+    for options in ({}, {}, {"repetition_penalty": 1.3}, {"repetition_penalty": 1.3}):
+        model.generate(**inputs, max_new_tokens=32, do_sample=False, custom_generate=runner, **options)
+        paces = {placed.stage.pace for each in bound for placed in each.step.plan.stages if placed.stage.role == "drafter"}
+        assert [pace.surveyed(Load(len(PROMPTS), 0.0)) for pace in paces] == [True]
+    assert bound[0] is bound[1] and len(set(map(id, bound))) == 3
 
 
 def test_sampling_options_are_applied(model, runner, inputs):

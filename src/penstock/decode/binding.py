@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, reduce
+from operator import rshift
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from penstock.backends.interpret import interpreted
 from penstock.backends.runtime.runner import Decoder, Request
 from penstock.decode.means import Means
 from penstock.dsl.pipeline import Pipeline
+from penstock.dsl.stage import Stage
 from penstock.ir.errors import PenstockError
 from penstock.ir.host import Model, Text
 from penstock.ir.rows import State
@@ -65,6 +67,19 @@ class Loaded:
         }
         return cls(models, texts, target)
 
+@dataclass
+class Settled:
+    """A pipeline whose stages know where they run: what they learn of tokens, models and machine, all its bindings share."""
+
+    pipeline: Pipeline
+    running: int = 0
+    """Batches that any of them is decoding."""
+
+    @classmethod
+    def of(cls, pipeline: Pipeline, loaded: Loaded) -> "Settled":
+        """Tell the stages what tokens they shape."""
+        return cls(pipeline.but(stages=tuple(stage.knowing(loaded.text) for stage in pipeline.stages)))
+
 
 @dataclass
 class Bound:
@@ -73,17 +88,25 @@ class Bound:
     step: StepGraph
     decoder: Decoder
     clock: Clock
+    settled: Settled
     compiled: Report | None = None
     """What compiling took so far, where the backend compiles."""
-    running: int = 0
-    """Batches that are being decoded."""
 
     @classmethod
     def of(
-        cls, pipeline: Pipeline, loaded: Loaded, means: Means, timed: bool, eos: tuple[int, ...] | None = None
+        cls,
+        settled: Settled,
+        loaded: Loaded,
+        means: Means,
+        timed: bool,
+        steering: Sequence[Stage] = (),
+        eos: tuple[int, ...] | None = None,
     ) -> "Bound":
-        """Trace and lower the pipeline for these models; ``eos``: what ends a text, if not what the target's tokenizer says."""
-        pipeline = pipeline.but(stages=tuple(stage.knowing(loaded.text) for stage in pipeline.stages))
+        """Trace and lower a pipeline, with more stages behind it, for these models.
+
+        ``eos``: what ends a text, if not what the pipeline or the target's tokenizer says.
+        """
+        pipeline = reduce(rshift, steering, settled.pipeline)
         ends = pipeline.generate.eos if eos is None else eos
         step = traced(pipeline, tuple(sorted(loaded.text.eos)) if ends is None else ends, loaded.models)
         views, clock = views_of(pipeline.stages), Clock()
@@ -94,19 +117,20 @@ class Bound:
         if artefacts is not None:
             models = with_forwards(models, artefacts)
         run = lowered(step, means, clock if timed else None, artefacts)
-        return cls(step, Decoder(step, models, run, pipeline.generate.seed), clock, artefacts.report if artefacts else None)
+        decoder = Decoder(step, models, run, pipeline.generate.seed)
+        return cls(step, decoder, clock, settled, artefacts.report if artefacts else None)
 
     def states(self, requests: Sequence[Request]) -> Iterator[State]:
         """The state of a batch as it begins and after every step.
 
-        What stages remember of texts is forgotten once no batch is being decoded.
+        What stages remember of texts is forgotten once no batch is being decoded, by this binding or another of these stages.
         """
-        self.running += 1
+        self.settled.running += 1
         try:
             yield from self.decoder.steps(self.decoder.start(requests))
         finally:
-            self.running -= 1
-            for placed in self.step.plan.stages if not self.running else ():
+            self.settled.running -= 1
+            for placed in self.step.plan.stages if not self.settled.running else ():
                 placed.stage.forget()
 
 

@@ -1,6 +1,8 @@
 """A pipeline inside transformers, ``model.generate(..., custom_generate=runner)``: what it is told is applied or refused."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import reduce
+from operator import rshift
 from typing import Any
 
 import torch
@@ -9,9 +11,9 @@ from torch import Tensor
 from penstock.backends.runtime.runner import Request, ended, read
 from penstock.decode.asked import request_values
 from penstock.decode.binding import Bound, Loaded
-from penstock.decode.means import Means
 from penstock.dsl.param import param
 from penstock.dsl.pipeline import Pipeline
+from penstock.dsl.stage import Stage
 from penstock.ir.errors import PenstockError
 from penstock.ir.rows import State
 from penstock.ir.state import STOP
@@ -38,7 +40,7 @@ PADDING = "generate_padding"
 def generated(
     pipeline: Pipeline,
     loaded: Loaded,
-    means: Means,
+    steered: Callable[[tuple[Stage, ...], tuple[int, ...]], Bound],
     model: Any,
     input_ids: Tensor,
     processors: Sequence[Any],
@@ -47,22 +49,21 @@ def generated(
     streamer: Any = None,
     **rest: Any,
 ) -> Any:
-    """The ids of prompts and continuations, as generate returns them. Raises PenstockError for what is not obeyed."""
+    """The ids of prompts and continuations, as generate returns them. Raises PenstockError for what is not obeyed.
+
+    ``steered(stages, eos)``: the pipeline with stages behind it, bound.
+    """
     check(pipeline, loaded, model, config, rest)
     prompts = unpadded(input_ids, rest.get("attention_mask"))
     check_positions(rest.get("position_ids"), [len(ids) for ids in prompts])
     eos = () if config._eos_token_tensor is None else tuple(sorted(config._eos_token_tensor.tolist()))
     pad = 0 if config._pad_token_tensor is None else int(config._pad_token_tensor)
-    steered = pipeline
-    if len(processors):
-        steered = steered >> LogitsProcessors(processors=tuple(processors), padding=param(PADDING, 0), pad=pad)
-    if not config.do_sample:
-        steered = steered >> Temperature(value=0)
-    bound = Bound.of(steered, loaded, means, timed=False, eos=eos)
+    steering = tuple(asked_for(processors, pad, config.do_sample))
+    bound = steered(steering, eos)
     wanted = [each for each in criteria if type(each).__name__ not in REDUNDANT]
     width = input_ids.shape[1]
     padding = {PADDING: [width - len(ids) for ids in prompts]} if len(processors) else {}
-    values = request_values(steered, padding, len(prompts))
+    values = request_values(reduce(rshift, steering, pipeline), padding, len(prompts))
     rows = zip(prompts, values, strict=True)
     requests = [Request(dict.fromkeys(bound.decoder.models, ids), config.max_length - width, None, row) for ids, row in rows]
     told = [0] * len(prompts)
@@ -72,6 +73,14 @@ def generated(
     if streamer is not None:
         streamer.end()
     return returned(input_ids, [row.tokens for row in read(state)], pad, config)
+
+
+def asked_for(processors: Sequence[Any], pad: int, sampled: bool) -> Iterator[Stage]:
+    """The stages that generate's options come to."""
+    if len(processors):
+        yield LogitsProcessors(processors=tuple(processors), padding=param(PADDING, 0), pad=pad)
+    if not sampled:
+        yield Temperature(value=0)
 
 
 def check(pipeline: Pipeline, loaded: Loaded, model: Any, config: Any, rest: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 from penstock.backends.inductor.artefact import Report
 from penstock.backends.runtime.runner import Decoded, Decoder, Request, forwards, read
 from penstock.decode.asked import Params, check_prompts, count, generate, request_values
-from penstock.decode.binding import Bound, Loaded
+from penstock.decode.binding import Bound, Loaded, Settled
 from penstock.decode.dialogue import Prompt
 from penstock.decode.generation import Generation, Stats
 from penstock.decode.hooked import generated
@@ -22,6 +22,7 @@ from penstock.dsl.stage import Stage
 from penstock.ir.roles import RewritesTokens
 from penstock.ir.rows import State
 from penstock.library.taps.logprobs import Logprobs
+from penstock.library.transforms.processors import LogitsProcessors
 
 Of = Literal["raw", "composed"]
 
@@ -42,7 +43,7 @@ class Runner:
     ) -> None:
         self.pipeline, self.means, self.timed = pipeline, means or Means(), timed
         self.loaded = loaded or Loaded.of(pipeline, self.means, models)
-        self.text = self.loaded.text
+        self.text, self.settled = self.loaded.text, Settled.of(pipeline, self.loaded)
         self.bound = cache(self._bound)
         self.bound(None)
 
@@ -141,7 +142,12 @@ class Runner:
     ) -> Any:
         """``model.generate(ids, custom_generate=runner, pipeline_streamer=...)``: what transformers calls; see `hooked`."""
         given = logits_processor, stopping_criteria, generation_config, pipeline_streamer
-        return generated(self.pipeline, self.loaded, self.means, model, input_ids, *given, **rest)
+        return generated(self.pipeline, self.loaded, self.steered, model, input_ids, *given, **rest)
+
+    def steered(self, steering: tuple[Stage, ...], eos: tuple[int, ...]) -> Bound:
+        """The pipeline with more stages behind it, and its own ends; kept for the next call, but for one call's processors."""
+        own = any(isinstance(stage, LogitsProcessors) for stage in steering)
+        return (self._bound if own else self.bound)(None, steering, eos)
 
     def requests(
         self, prompts: Sequence[Prompt], max_new_tokens: int | None, seed: int | None, params: Params | None
@@ -198,9 +204,9 @@ class Runner:
         encode = cache(partial(self.text.encode, special=isinstance(prompt, str)))  # views mostly read the same text
         return {view: rewritten(prompts.get(view), text, encode) for view in self.decoder.models}
 
-    def _bound(self, logprobs: Of | None) -> Bound:
-        pipeline = self.pipeline if logprobs is None else self.pipeline >> Logprobs(of=logprobs)
-        return Bound.of(pipeline, self.loaded, self.means, self.timed)
+    def _bound(self, logprobs: Of | None, steering: tuple[Stage, ...] = (), eos: tuple[int, ...] | None = None) -> Bound:
+        more = steering if logprobs is None else (*steering, Logprobs(of=logprobs))
+        return Bound.of(self.settled, self.loaded, self.means, self.timed, more, eos)
 
 
 def rewritten(stage: Stage | None, prompt: str, encode: Callable[[str], list[int]]) -> list[int]:
