@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from penstock.decode.asked import Params
     from penstock.decode.generation import Generation
     from penstock.decode.runner import Runner
+    from penstock.dsl.pipeline import Pipeline
 
 Show = Callable[[dict[str, Any]], None]
 
@@ -57,31 +58,48 @@ def run(
     """
     warmth = [] if temperature is None else [f"transform.temperature.value={temperature}"]
     pipeline = penstock.load(spec, [*(override or []), *warmth])
-    lines = [*(Line(0, typed(text)) for text in prompt or []), *(files.read(prompts) if prompts else [])]
-    lines = lines or [Line(0, text) for text in pipeline.prompts]
-    if not lines:
-        raise PenstockError("no prompt", fix="give --prompt, or `prompts:` in the spec")
+    lines = lines_of(prompt or [], prompts, pipeline)
     refuse([line for line in lines if isinstance(line, Broken)], keep_going)
-    asked = dict(max_new_tokens=max_new_tokens, seed=seed, stop=stop, logprobs=of(logprobs))
-    given = dict(parameter(text) for text in param or [])
-    told = as_json or out is not None
+    asked = dict(max_new_tokens=max_new_tokens, seed=seed, stop=stop)
+    wanted, given, records = of(logprobs), dict(map(parameter, param or [])), as_json or out is not None
     means = dict(backend=backend, device=device, dtype=dtype, without=without or ())
-    runner = penstock.compile(pipeline, **means, timed=told)  # type: ignore[arg-type]
-    unfit = [bad for line in files.sound(lines) if (bad := unfit_for(runner, line, prompts, max_new_tokens, given)) is not None]
-    refuse(unfit, keep_going)
-    left_out = {bad.number: bad for bad in unfit}
-    lines = [left_out.get(line.number, line) for line in lines]
+    runner = penstock.compile(pipeline, **means, timed=records)  # type: ignore[arg-type]
+    lines = fitting(runner, lines, prompts, max_new_tokens, given, keep_going)
     if stream:
         unstreamed(out=out, json=as_json, logprobs=logprobs)
-        streamed(runner, lines, max_new_tokens=max_new_tokens, seed=seed, stop=stop, params=given)
+        streamed(runner, lines, **asked, params=given)
         return
-    whole = Run(runner, lines, asked, given, batch)
+    whole = Run(runner, lines, {**asked, "logprobs": wanted}, given, batch)
     broken = whole.into(out) if out else whole.onto(printed_json if as_json else printed)
-    if not told:
+    if not records:
         console().print(f"  guarantee: {penstock.promise(pipeline)}", style="dim")
     if runner.compiled is not None:
         typer.echo(f"inductor: {runner.compiled}", err=True)
     raise typer.Exit(1 if broken else 0)
+
+
+def lines_of(prompt: Sequence[str], file: Path | None, pipeline: "Pipeline") -> list[Line | Broken]:
+    """What was typed and what a file holds, else the spec's own prompts. Raises PenstockError where there are none."""
+    lines = [*(Line(0, typed(text)) for text in prompt), *(files.read(file) if file else [])]
+    lines = lines or [Line(0, text) for text in pipeline.prompts]
+    if not lines:
+        raise PenstockError("no prompt", fix="give --prompt, or `prompts:` in the spec")
+    return lines
+
+
+def fitting(
+    runner: "Runner",
+    lines: Sequence[Line | Broken],
+    file: Path | None,
+    limit: int | None,
+    given: dict[str, float],
+    keep_going: bool,
+) -> list[Line | Broken]:
+    """The lines, those told and left out that the pipeline cannot decode; without ``keep_going`` the first ends it all."""
+    unfit = [bad for line in files.sound(lines) if (bad := unfit_for(runner, line, file, limit, given)) is not None]
+    refuse(unfit, keep_going)
+    left_out = {bad.number: bad for bad in unfit}
+    return [left_out.get(line.number, line) for line in lines]
 
 
 def unfit_for(runner: "Runner", line: Line, file: Path | None, limit: int | None, given: dict[str, float]) -> Broken | None:
