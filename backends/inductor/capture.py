@@ -70,18 +70,18 @@ def capture(graph: fx.Graph, make: Make) -> fx.Graph:
     """The same step with every region that was marked as one node."""
     inside = {node for node in graph.nodes if "region" in node.meta}
     numbers, groups = grouped(graph, inside)
-    new, values = fx.Graph(), dict[fx.Node, fx.Node]()
+    new, values, held = fx.Graph(), dict[fx.Node, fx.Node](), set(bodies(graph))
     for node in sorted(graph.nodes, key=lambda node: (numbers[node], node in inside)):
         if node not in inside:
             values[node] = new.node_copy(node, values.__getitem__)
-            if isinstance(node.target, Region):
-                values[node].target = within(node.target, make)
+            if node in held:
+                values[node].target = with_body(node.target, make)  # type: ignore[arg-type]
         elif node is groups[numbers[node]][0]:
             place(new, groups[numbers[node]], values, make)
     return new
 
 
-def within(region: Region, make: Make) -> Region:
+def with_body(region: Region, make: Make) -> Region:
     """The region with what is marked in its body captured."""
     old, new = region.graph, capture(region.graph, make)
     places = dict(zip(old.find_nodes(op="placeholder"), new.find_nodes(op="placeholder"), strict=True))
@@ -95,9 +95,9 @@ def captured(graph: fx.Graph, outside: Collection[Op] = (), device: Collection[f
     for node in reversed(list(graph.nodes)):
         readers = [user in found for user in node.users]
         asked = any(map(small, pytree.tree_leaves(node.meta.get("example")))) and any(user not in device for user in node.users)
-        within = (portable(node) or isinstance(node.target, Composing)) and node.target not in outside and any(readers)
-        resident = node in device and arithmetic(node) and (any(readers) or asked or feeds(node))
-        if drawn(node) or within or resident or node.target is in_every_row and readers and all(readers):
+        leads = (portable(node) or isinstance(node.target, Composing)) and node.target not in outside and any(readers)
+        stays = node in device and arithmetic(node) and (any(readers) or asked or feeds(node))
+        if drawn(node) or leads or stays or node.target is in_every_row and readers and all(readers):
             found.add(node)
     return found | {user for node in found if isinstance(node.meta.get("example"), tuple) for user in node.users}
 

@@ -18,6 +18,7 @@ from penstock.ir.op import Op
 from penstock.ir.ops.exposed import earliest, of_live, something, supported, vouched
 from penstock.ir.ops.sequence import get
 from penstock.ir.region import Region
+from penstock.ir.trace import unwrap
 from penstock.ir.types import type_of
 from penstock.passes.expose_noise import recorded
 from penstock.passes.lint import consumes
@@ -135,11 +136,11 @@ def bodies(graph: fx.Graph) -> list[fx.Node]:
 
 
 def reads(graph: fx.Graph) -> dict[int, list[str]]:
-    """By region whose block the host reads, the stages that wait for it; those in bodies count from 0 in theirs."""
+    """By region whose block the host reads, who waits for it: stages, or the kinds of those that a node runs for another."""
     found = dict[int, list[str]]()
     for node in graph.nodes:
         number = node.meta.get("region")
         if number is not None and few(node) and not node.meta.get("resident"):
-            asking = [user.meta["stage"] for user in node.users if user.meta.get("region") != number]
+            asking = [unwrap(user.args[0]).kind if asks(user) else user.meta["stage"] for user in node.users if of_host(user)]
             found[number] = sorted({*found.get(number, ()), *asking})
     return {number: stages for number, stages in found.items() if stages}
