@@ -1,36 +1,21 @@
-"""Every kernel of the host gives what its op means, and values are converted where kernels that disagree meet."""
+"""Every kernel of the host gives what its op means."""
 
-from dataclasses import fields, is_dataclass
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
+from host_kernels import STATEFUL, V, as_wanted, floats
 from torch import Tensor, fx
 from torch.utils import _pytree as pytree
 
-from penstock.backends.eager import race as host
-from penstock.backends.eager.generate import compiled
 from penstock.backends.eager.kernels import KERNELS
-from penstock.backends.eager.places import Columns, Kernel, Numbers, kernel
-from penstock.backends.eager.rules import deflation, owed
-from penstock.backends.runtime.table import TableModel
+from penstock.backends.eager.places import Kernel
 from penstock.ir import draft
-from penstock.ir.noise import addresses, exponentials
-from penstock.ir.op import Op, op
-from penstock.ir.ops import candidates, forward, logits, pacing, random, rows, sequence, threshold, tree
-from penstock.ir.ops.accept import kseq_plan
+from penstock.ir.op import Op
+from penstock.ir.ops import candidates, logits, pacing, random, rows, threshold, tree
 from penstock.ir.ops.ahead import awaited, begun
 from penstock.ir.ops.stacked import STACKED
-from penstock.ir.rows import take
-from penstock.ir.state import EOS, Register, Sequence, View, new_sequence, new_view
 from penstock.library.pacing.rota import Rota
-
-V = 50
-
-
-def floats(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed)) * 3
 
 
 def ints(*shape: int, below: int = V) -> Tensor:
@@ -128,21 +113,6 @@ CASES: list[tuple[Op, tuple[Any, ...], dict[str, Any]]] = [
     (random.foresee_among, (floats(2, V).softmax(-1), IDS, KEY, "s", "select", (STEPS + 1,)), {"live": LIVE}),
     (random.foresee, (floats(2, V).softmax(-1), KEY, "s", "select", (STEPS + 1,)), {"live": LIVE}),
 ]
-STATEFUL = {forward.forward, forward.keep, forward.keep_first, sequence.append, sequence.look, sequence.put, pacing.started}
-
-
-def as_wanted(kernel: Kernel, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """A kernel called with tensors, each put where it wants it, and its results as tensors."""
-    bound = kernel.signature.bind(*args, **kwargs)
-    for name, value in bound.arguments.items():
-        put = {"numbers": Tensor.tolist, "columns": lambda x: x.unbind(1), "tensor": lambda x: x}[kernel.place(name)]
-        bound.arguments[name] = pytree.tree_map(lambda x, put=put: put(x) if isinstance(x, Tensor) else x, value)
-    out = kernel.run(*bound.args, **bound.kwargs)
-    back = {"numbers": torch.tensor, "columns": lambda x: torch.stack(tuple(x), 1), "tensor": lambda x: x}
-    results = out if len(kernel.gives) > 1 else (out,)
-    found = tuple(back[place](value) for place, value in zip(kernel.gives, results, strict=True))
-    return found if len(found) > 1 else found[0]
-
 
 def fitting(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Kernel:
     """The kernel that generated code would call for these types."""
@@ -167,194 +137,3 @@ def test_a_kernel_gives_what_its_op_means(op, args, kwargs):
 
 def test_every_kernel_has_a_case():
     assert {op for op, _, _ in CASES} | STATEFUL | {*STACKED.values(), begun, awaited} == set(KERNELS)
-
-
-# --- noise ---------------------------------------------------------------------------------------------------------
-def test_the_host_has_the_very_bits_of_the_noise():
-    words = addresses(torch.arange(9), "s", "select", (torch.arange(9) * 5,))
-    tokens, one = host.token_words(1000), host.halved(int(words[4]))
-    assert torch.equal(-host.negated(tokens, *map(np.uint32, one)), exponentials(words[4:5], 1000)[0])
-    low, high = words.astype(np.uint32)[:, None], (words >> np.uint64(32)).astype(np.uint32)[:, None]
-    assert torch.equal(-host.negated(tokens, low, high), exponentials(words, 1000))
-
-
-def test_a_row_that_is_not_live_draws_nothing(monkeypatch):
-    drawn: list[Any] = []
-    monkeypatch.setattr(host, "winners", lambda weights, words: drawn.append((len(weights), len(words))) or [1])
-    assert host.race(floats(2, V).softmax(-1), [1, 2], "s", "draft", ([0, 0], 1), live=[False, True]) == [0, 1]
-    assert drawn == [(1, 1)]
-
-
-def test_rows_beyond_the_cache_draw_what_they_draw_together(monkeypatch):
-    weights, words = floats(9, V).softmax(-1), list(range(9))
-    together = host.winners(weights, words)
-    monkeypatch.setattr(host, "CACHED", 2 * V)
-    assert host.winners(weights, words) == together
-
-
-# --- K-SEQ ---------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("count", [2, 3, 4, 16])
-@pytest.mark.parametrize("sharp", [0.3, 2.0, 9.0])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_the_deflation_is_that_of_the_plan_and_the_rest_is_never_negative(count, sharp, dtype):
-    for seed in range(12):
-        t, d = (torch.randn(2, 300, generator=torch.Generator().manual_seed(seed)) * sharp).to(dtype).softmax(-1)
-        rho, plan = deflation(t, d, count), kseq_plan.meaning(t[None], d[None], torch.tensor([count]))
-        within = dict(rtol=1e-6 if dtype == torch.float64 else 2e-5, atol=0)
-        torch.testing.assert_close(torch.tensor([rho], dtype=dtype), plan[0], **within)
-        rest = owed(t, d, rho, count)
-        assert rest.min() >= 0
-        torch.testing.assert_close(rest, plan[1][0], rtol=0, atol=1e-6)
-
-
-@pytest.mark.parametrize("other", [[0.5, 0.5, 0.0, 0.0], [0.0, 0.0, 0.5, 0.5], [1.0, 0.0, 0.0, 0.0], [1e-9, 1e-9, 0.5, 0.5]])
-def test_distributions_that_are_equal_or_apart_end_as_the_plan_does(other):
-    t, d = torch.tensor([0.5, 0.5, 0.0, 0.0]), torch.tensor(other)
-    plan = kseq_plan.meaning(t[None], d[None], torch.tensor([3]))
-    assert deflation(t, d, 3) == pytest.approx(float(plan[0]), rel=1e-5)
-    torch.testing.assert_close(owed(t, d, float(plan[0]), 3), plan[1][0], rtol=0, atol=1e-6)
-
-
-# --- state ---------------------------------------------------------------------------------------------------------
-MODEL = TableModel(5, seed=1, layers=2)
-PROMPTS = [[1, 2, 3], [4], [2, 2]]
-
-
-def begin(live: list[bool]) -> tuple[View, Sequence]:
-    seq = new_sequence(3, 12, key=torch.tensor([1, 2, 3]), limit=torch.tensor([10, 3, 10]))
-    seq.status[~torch.tensor(live)] = EOS
-    return new_view(MODEL, PROMPTS, 20), seq
-
-
-def run(ops: Any, live: list[bool]) -> tuple[Any, ...]:
-    """Two steps with a tree, rows that keep different paths, gaps that differ, and a catch-up."""
-    view, seq = begin(live)
-    logits, on = [], torch.tensor(live)
-    for tokens in (torch.tensor([[1, 2, 3], [0, 4, 2], [3, 0, 1]]), torch.tensor([[2, 2, 0], [1, 1, 1], [4, 0, 0]])):
-        view, first, _ = ops[forward.forward](view, seq, root=True, live=on)
-        view, second, _ = ops[forward.forward](view, seq, tokens, (-1, -1, 1), live=on)
-        node, count = torch.tensor([[0, 2, 3], [0, 1, 0], [0, 0, 0]]), torch.tensor([3, 2, 1])
-        new = torch.tensor([[2, 3, 4], [0, 1, 0], [2, 0, 0]])
-        (view,) = ops[forward.keep](view, seq, node, count, live=on)
-        (seq,) = ops[sequence.append](seq, new, count, (3,), live=on)
-        _, text, empty = ops[pacing.started](view, seq, Rota((1,)), live=on)
-        (register,) = ops[sequence.put](Register(torch.zeros(3, 2)), floats(3, 2), live=on)
-        logits += [first[on], second[on], text, empty, register.value]
-        view, chained, _ = ops[forward.forward](view, seq, tokens, (-1, 0, 1), root=True, live=on)
-        (view,) = ops[forward.keep_first](view, count, live=on)
-        (seq,) = ops[sequence.append](seq, tokens, count, (), live=on)
-        logits += [chained[on], *leaves_of(view, on)]
-    view, last, _ = ops[forward.forward](view, seq, torch.tensor([[1], [2], [3]]), (-1,), root=True, live=on)
-    return (*logits, last[on], *ops[sequence.look](seq), *leaves_of(seq, on), *leaves_of(view, on))
-
-
-def leaves_of(handle: Any, on: Tensor) -> list[Tensor]:
-    assert is_dataclass(handle)
-    apart = ("cache", "model", "params", "parents", "forwards", "fed")
-    values = [getattr(handle, f.name) for f in fields(handle) if f.name not in apart]
-    values += [handle.made, handle.nodes] if isinstance(handle, View) else []
-    return [take(x, on) for x in values if isinstance(x, Tensor)]
-
-
-@pytest.mark.parametrize("live", [[True, True, True], [True, False, True], [False, True, False]])
-def test_state_ops_leave_what_their_meanings_leave(live):
-    for ours, meant in zip(run(HOST, live), run(MEANT, live), strict=True):
-        torch.testing.assert_close(ours, meant)
-
-
-@pytest.mark.parametrize("reads_path", [True, False])
-def test_nodes_that_only_some_rows_were_fed_count_for_these(reads_path):
-    """Two nodes of all rows, then a third of two rows, in a region; every row accepts three."""
-    on, some = torch.tensor([True, True, True]), torch.tensor([True, False, True])
-    tokens, path, count = torch.tensor([[1, 2, 3], [0, 4, 2], [3, 0, 1]]), torch.arange(4).expand(3, -1), torch.full((3,), 4)
-    found = []
-    for ops in (MEANT, HOST):
-        view, seq = begin([True] * 3)
-        view, _, _ = ops[forward.forward](view, seq, tokens[:, :2], (-1, 0), root=True, live=on)
-        view, _, _ = ops[forward.forward](view, seq, tokens[:, 2:], (1,), live=some)
-        given = (view, seq, path, count) if reads_path else (view, count)
-        (view,) = ops[forward.keep if reads_path else forward.keep_first](*given, live=on)
-        found.append(leaves_of(view, on))
-        assert view.cached.tolist() == [6, 3, 5]
-    assert all(map(torch.equal, *found))
-
-
-def as_wanted_state(kernel: Kernel, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    out = as_wanted(kernel, args, kwargs)
-    return out if len(kernel.gives) > 1 else out if isinstance(out, tuple) else (out,)
-
-
-MEANT = {each: each.meaning for each in STATEFUL}
-HOST = {each: lambda *a, k=KERNELS[each][0], **n: as_wanted_state(k, a, n) for each in STATEFUL}
-"""The kernels of state ops, called as their meanings are."""
-
-
-class Fed(TableModel):
-    """Keeps what it was fed last."""
-
-    def forward(self, cache: Any, feed: Any) -> Any:
-        self.last = feed
-        return super().forward(cache, feed)
-
-
-def test_columns_that_a_row_has_nothing_for_go_to_the_trash_slot_and_see_something():
-    """Of a text of one token beside one of three, the first two columns are void; nothing stands before them to be seen."""
-    model = Fed(5, seed=1, layers=2)
-    view, seq = new_view(model, [[4], [1, 2, 3]], 4), new_sequence(2, 4, key=torch.tensor([1, 2]), limit=3)
-    as_wanted(KERNELS[forward.forward][0], (view, seq), {"root": True, "live": torch.tensor([True, True])})
-    assert model.last.slots.tolist() == [[view.cache.slots] * 2 + [0], [0, 1, 2]]
-    assert model.last.positions.tolist() == [[0, 0, 0], [0, 1, 2]] and model.last.ids.tolist() == [[0, 0, 4], [1, 2, 3]]
-    assert model.last.visible.any(-1).all() and model.last.visible[0, 2].nonzero().tolist() == [[0]]
-
-
-# --- places --------------------------------------------------------------------------------------------------------
-@op()
-def doubled(x: Tensor) -> Tensor:
-    """Twice."""
-    return x * 2
-
-
-@op()
-def picked(x: Tensor) -> Tensor:
-    """The last column."""
-    return x[:, -1]
-
-
-def on_lists(x: Numbers) -> Numbers:
-    return [[2 * v for v in row] for row in x]
-
-
-def of_columns(x: Columns) -> Tensor:
-    last: Tensor = x[-1]
-    return last
-
-
-def graph_of(*steps: tuple[Op, Tensor], given: Tensor) -> fx.Graph:
-    graph = fx.Graph()
-    node = graph.placeholder("given")
-    node.meta["example"] = given
-    for step, example in steps:
-        node = graph.call_function(step, (node,))
-        node.meta["example"] = example
-    graph.output((node,))
-    return graph
-
-
-def test_values_are_converted_where_kernels_disagree_and_nowhere_else():
-    given = torch.tensor([[1, 2], [3, 4]])
-    made = compiled(graph_of((doubled, given), (doubled, given), given=given), {doubled: (kernel(on_lists),)})
-    assert torch.equal(made(given)[0], given * 4)
-    assert (made.__doc__ or "").count("tolist") == 1 and (made.__doc__ or "").count("from_numbers") == 1
-
-
-def test_a_kernel_that_does_not_fit_the_types_leaves_the_call_to_the_meaning():
-    given = floats(2, 3)
-    made = compiled(graph_of((doubled, given), given=given), {doubled: (kernel(on_lists),)})
-    assert "tolist" not in (made.__doc__ or "")
-    assert torch.equal(made(given)[0], given * 2)
-
-
-def test_columns_are_views_until_a_tensor_is_wanted():
-    given = floats(2, 3, V)
-    made = compiled(graph_of((picked, given[:, -1]), given=given), {picked: (kernel(of_columns),)})
-    assert made(given)[0].data_ptr() == given[:, -1].data_ptr()
