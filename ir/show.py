@@ -89,10 +89,17 @@ def results(node: fx.Node) -> dict[int, fx.Node]:
 
 
 def targets(node: fx.Node, names: dict[fx.Node, str]) -> str:
+    """The names of results; ``_`` for one that nobody reads, ``()`` where there is nothing to read."""
     picked = results(node)
     if not picked:
         return names[node]
-    return ", ".join(names[picked[i]] if i in picked else "_" for i in range(max(picked) + 1))
+    return ", ".join(names[picked[i]] if i in picked else unread(node, i) for i in range(max(picked) + 1))
+
+
+def unread(node: fx.Node, place: int) -> str:
+    """A result without a reader: hidden states that a forward was not asked for are none."""
+    value = node.meta["example"][place] if "example" in node.meta else None
+    return "()" if isinstance(value, tuple) and not value else "_"
 
 
 def result_names(graph: fx.Graph, lasting: bool = False) -> dict[fx.Node, str]:

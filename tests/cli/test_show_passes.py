@@ -2,6 +2,7 @@
 
 import re
 import textwrap
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -10,6 +11,7 @@ import penstock
 from penstock.cli.commands import app
 from penstock.ir.errors import PenstockError
 
+EXAMPLES = Path(__file__).parents[2] / "examples"
 SPEC = """
     penstock: 1
     models: {target: zoo:target, draft: zoo:drafter-small}
@@ -53,6 +55,12 @@ def test_it_tells_why_a_rule_did_not_fire(spec):
     assert "  fired: keep_first at state: the view target is fed a chain of 2\n" in text
     assert "  not: in_place at accept: the draft's distributions are made anew, f32[b,2,v]: the walk" in text
     assert "  not: greedy_walk at accept: it selects from what scale leaves, which is not one token\n" in text
+
+
+def test_hidden_states_that_no_stage_wants_are_printed_as_none():
+    _, text = shown(EXAMPLES / "guidance.yaml", "--passes")
+    stacked = r"view_target', view_unconditional', %\d+, \(\), %\d+ = forward_stacked\("
+    assert re.search(stacked, text.split("step as optimised")[1])
 
 
 def test_what_is_switched_off_is_said_and_changes_no_token(spec):
