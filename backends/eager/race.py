@@ -18,8 +18,8 @@ CACHED = 1 << 16
 """The most exponentials that are made at once."""
 WIDE, SPARSE = 1 << 13, 4
 """In rows of at least so many tokens, of which at most one in so many weighs anything, those are looked for first."""
-APART = 61
-"""Where most of the tokens so far apart weigh something, few do not: a glance, which changes no winner."""
+GLANCE = 512
+"""Where most of so many tokens in the middle weigh something, few of all hardly do: a guess, which changes no winner."""
 ROUNDING = 1 + 1e-5
 """More than a share that quotients of float32 are off by."""
 
@@ -99,7 +99,7 @@ def few_weighing(weights: Tensor) -> Tensor | None:
     if len(weights) < WIDE:
         return None
     held = array(weights)
-    if np.count_nonzero(looked := held[::APART] > 0) > len(looked) // 2:
+    if np.count_nonzero(held[len(held) // 2 :][:GLANCE] > 0) > GLANCE // 2:
         return None
     nothing = held <= 0  # not so of NaN, which is drawn, to be seen
     count = len(weights) - np.count_nonzero(nothing)
