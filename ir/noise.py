@@ -79,15 +79,15 @@ def addresses(key: Tensor, stage: str, purpose: str, coordinates: Sequence[Tenso
 
 @lru_cache(maxsize=64)
 def token_words(size: int) -> NDArray[np.uint32]:
-    """The premultiplied token ids ``[v]`` that an address is mixed with."""
-    words: NDArray[np.uint32] = (np.arange(1, size + 1, dtype=np.uint64) * TOKEN).astype(np.uint32)
-    return words
+    """The premultiplied token ids ``[v]`` that an address is mixed with, stirred once: a shift and xor goes through a xor."""
+    return words_of(np.arange(size))
 
 
 def words_of(ids: NDArray[np.int64]) -> NDArray[np.uint32]:
     """The entries of `token_words` for these ids, of any shape."""
     words: NDArray[np.uint32] = (ids + 1).astype(np.uint32)
     words *= np.uint32(TOKEN)
+    words ^= words >> FIFTEEN
     return words
 
 
@@ -112,8 +112,7 @@ def negated(tokens: NDArray[np.uint32], low: Any, high: Any) -> Tensor:
 
 def parts(tokens: NDArray[np.uint32], low: Any, high: Any) -> NDArray[np.float32]:
     """The uniforms of which these exponentials are made, in parts of ``2^-31``: the middles of whole ones."""
-    x = tokens ^ low
-    x ^= x >> FIFTEEN
+    x = tokens ^ (low ^ low >> FIFTEEN)
     x *= STIR_FIRST
     x ^= high
     x ^= x >> THIRTEEN

@@ -18,6 +18,8 @@ CACHED = 1 << 16
 """The most exponentials that are made at once."""
 WIDE, SPARSE = 1 << 13, 4
 """In rows of at least so many tokens, of which at most one in so many weighs anything, those are looked for first."""
+GLANCE = 512
+"""Where most of so many tokens in the middle weigh something, few of all hardly do: a guess, which changes no winner."""
 ROUNDING = 1 + 1e-5
 """More than a share that quotients of float32 are off by."""
 
@@ -96,7 +98,10 @@ def few_weighing(weights: Tensor) -> Tensor | None:
     """The tokens that weigh anything, where they are few of many: noise is made for them alone. None where they are not."""
     if len(weights) < WIDE:
         return None
-    nothing = array(weights) <= 0  # not so of NaN, which is drawn, to be seen
+    held = array(weights)
+    if np.count_nonzero(held[len(held) // 2 :][:GLANCE] > 0) > GLANCE // 2:
+        return None
+    nothing = held <= 0  # not so of NaN, which is drawn, to be seen
     count = len(weights) - np.count_nonzero(nothing)
     return torch.from_numpy(np.flatnonzero(~nothing)) if 0 < count <= len(weights) // SPARSE else None
 

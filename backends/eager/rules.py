@@ -2,10 +2,10 @@
 
 import math
 
-import torch
 from torch import Tensor
 
 from penstock.backends.eager.block import block
+from penstock.backends.eager.deflation import Deflation
 from penstock.backends.eager.walk import Choose, Walk
 from penstock.ir.ops.accept import TINY, typical_floor
 
@@ -27,58 +27,21 @@ def match(walk: Walk, b: int, d: int, site: int, kids: list[int]) -> int:
 def kseq(walk: Walk, b: int, d: int, site: int, kids: list[int]) -> int:
     """`KSeq`: coins against the deflated ratio, then what is owed."""
     target = walk.target(b, site)
-    if kids:
-        draft: Tensor = walk.q[kids[0]][b]
-        near = target.of(draft)
-        rho, q = deflation(target.weights, near, len(kids)) if len(kids) > 1 else 1.0, draft.numpy()
-        for i in kids:
-            x = walk.token[b][i]
-            p = target[x]
-            if p > 0 and taken(walk, b, d, i, p, rho * float(q[x])):
-                return int(x)
-        target = target.leaving(owed(target.weights, near, rho, len(kids)))
-    return walk.select(b, d, site, target)
+    if not kids:
+        return walk.select(b, d, site, target)
+    draft: Tensor = walk.q[kids[0]][b]
+    deflation, q = Deflation(target.weights, target.of(draft), len(kids)), draft.numpy()
+    for i in kids:
+        x = walk.token[b][i]
+        p, drawn = target[x], float(q[x])
+        if p > 0 and (p >= len(kids) * drawn or deflation.below(p / (drawn * walk.bar(b, d, i)))):
+            return int(x)
+    return walk.select(b, d, site, target.leaving(deflation.owed()))
 
 
 def taken(walk: Walk, b: int, d: int, i: int, p: float, q: float) -> bool:
     """Whether child i is accepted, with probability ``min(1, p / q)``; a q that is no number accepts nothing."""
     return p >= q or (q > p and walk.coin(b, d, i, p / q))
-
-
-def owed(target: Tensor, draft: Tensor, rho: float, count: int) -> Tensor:
-    """What ``count`` refused children leave of the target; the target itself where nothing is owed."""
-    if count == 1:
-        rest = (target - draft).clamp_(min=0)
-    else:
-        taken = torch.minimum(draft, target / rho)
-        mass = min(float(taken.sum()), 1.0)
-        share = accepted(mass, count) / max(mass, torch.finfo(target.dtype).tiny)
-        rest = target.sub(taken, alpha=share).clamp_(min=0)
-    return rest if float(rest.sum()) > TINY else target
-
-
-def deflation(target: Tensor, draft: Tensor, count: int) -> float:
-    """The rho of `kseq_plan`, from above: Illinois steps to where its bisection ends."""
-
-    def excess(rho: float) -> float:
-        mass = min(float(torch.minimum(draft, target / rho).sum()), 1.0)
-        return accepted(mass, count) - rho * mass
-
-    low, high = 1.0, float(count)
-    above, below, side = excess(low), excess(high), 0
-    while high - low > 1e-7 * high and above > 0 > below:
-        middle = high - below * (high - low) / (below - above)
-        found = excess(middle)
-        if found > 0:
-            low, above, below, side = middle, found, below / 2 if side < 0 else below, -1
-        else:
-            high, below, above, side = middle, found, above / 2 if side > 0 else above, 1
-    return high if above > 0 else low
-
-
-def accepted(mass: float, count: int) -> float:
-    """That one of ``count`` tries hits: ``1 - (1 - mass)^count``, also where the mass is too small for that."""
-    return -math.expm1(count * math.log1p(-mass)) if mass < 1 else 1.0
 
 
 def recursive(walk: Walk, b: int, d: int, site: int, kids: list[int]) -> int:

@@ -74,9 +74,13 @@ class Walk:
 
     def coin(self, b: int, d: int, node: int, p: float) -> bool:
         """Whether the race of ``1 - p`` against ``p`` is won by ``p``, for a child at depth d."""
+        return p >= 1 or p > 0 and p > self.bar(b, d, node)
+
+    def bar(self, b: int, d: int, node: int) -> float:
+        """What p has to exceed for its coin to come up: it wins where ``yes / p < no / (1 - p)``."""
         word = address(self.key[b], self.stage, "accept", (self.steps[b], d, self.rank[b][node]))
         no, yes = exponential(word, 0), exponential(word, 1)
-        return p > 0 and (p >= 1 or yes / p < no / (1 - p))
+        return yes / (yes + no)
 
     def target(self, b: int, site: int) -> Target:
         """What the site's token is to be distributed like."""

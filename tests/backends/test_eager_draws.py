@@ -1,16 +1,13 @@
-"""Draws on the host: the noise that ops have, bit by bit, and K-SEQ's deflation."""
+"""Draws on the host: the noise that ops have, bit by bit."""
 
 from typing import Any
 
 import numpy as np
-import pytest
 import torch
 from host_kernels import V, floats
 
 from penstock.backends.eager import race as host
-from penstock.backends.eager.rules import deflation, owed
 from penstock.ir.noise import addresses, exponentials
-from penstock.ir.ops.accept import kseq_plan
 
 
 def test_the_host_has_the_very_bits_of_the_noise():
@@ -33,25 +30,3 @@ def test_rows_beyond_the_cache_draw_what_they_draw_together(monkeypatch):
     together = host.winners(weights, words)
     monkeypatch.setattr(host, "CACHED", 2 * V)
     assert host.winners(weights, words) == together
-
-
-@pytest.mark.parametrize("count", [2, 3, 4, 16])
-@pytest.mark.parametrize("sharp", [0.3, 2.0, 9.0])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_the_deflation_is_that_of_the_plan_and_the_rest_is_never_negative(count, sharp, dtype):
-    for seed in range(12):
-        t, d = (torch.randn(2, 300, generator=torch.Generator().manual_seed(seed)) * sharp).to(dtype).softmax(-1)
-        rho, plan = deflation(t, d, count), kseq_plan.meaning(t[None], d[None], torch.tensor([count]))
-        within = dict(rtol=1e-6 if dtype == torch.float64 else 2e-5, atol=0)
-        torch.testing.assert_close(torch.tensor([rho], dtype=dtype), plan[0], **within)
-        rest = owed(t, d, rho, count)
-        assert rest.min() >= 0
-        torch.testing.assert_close(rest, plan[1][0], rtol=0, atol=1e-6)
-
-
-@pytest.mark.parametrize("other", [[0.5, 0.5, 0.0, 0.0], [0.0, 0.0, 0.5, 0.5], [1.0, 0.0, 0.0, 0.0], [1e-9, 1e-9, 0.5, 0.5]])
-def test_distributions_that_are_equal_or_apart_end_as_the_plan_does(other):
-    t, d = torch.tensor([0.5, 0.5, 0.0, 0.0]), torch.tensor(other)
-    plan = kseq_plan.meaning(t[None], d[None], torch.tensor([3]))
-    assert deflation(t, d, 3) == pytest.approx(float(plan[0]), rel=1e-5)
-    torch.testing.assert_close(owed(t, d, float(plan[0]), 3), plan[1][0], rtol=0, atol=1e-6)

@@ -197,6 +197,15 @@ def test_in_single_precision_paths_agree_but_for_ties():
     assert sum(a != b for a, b in zip(expected[0], found[0], strict=True)) <= 1
 
 
+@pytest.mark.parametrize("rule", ["kseq", "recursive"])
+def test_children_that_were_drawn_though_they_weigh_nothing_are_accepted(rule):
+    given = situation(11, 80, rule)
+    given["q"][:] = given["q"] * (torch.arange(V) % 2 == 0)
+    expected, found = both(rule, given)
+    assert found == expected
+    assert {1, 2} <= set(expected[2])
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("rule", WALKED)
 def test_half_precise_logits_are_walked_in_single_precision(rule, shape):
