@@ -35,7 +35,8 @@ def increase(values: Tensor, amounts: list[int]) -> None:
     if len(amounts) == 1:
         values.fill_(values.item() + amounts[0])
     else:
-        values.numpy()[:] += amounts
+        held = values.numpy()
+        held += amounts
 
 
 def keep(view: View, seq: Sequence, node: Numbers, count: Numbers, *, live: Numbers) -> tuple[View]:

@@ -43,6 +43,8 @@ class Walk:
     """Read for what it knows of itself, never of the draft."""
     plan: Any = None
     """What the rule found of the row's whole draft, where it looks ahead."""
+    known: Any = None
+    """The last row's parents, which were valid, and the children found of them."""
 
     def row(self, b: int, choose: "Choose") -> tuple[list[int], list[int]]:
         """``(tokens, sites they were selected from)`` of one row."""
@@ -58,19 +60,25 @@ class Walk:
         return tokens, nodes
 
     def children(self, b: int) -> dict[int, list[int]]:
-        """Valid nodes by parent site, in draw order."""
-        return {} if self.token is None else children(tuple(self.parent_site[b]), tuple(self.valid[b]))
+        """Valid nodes by parent site, in draw order; found once where rows hold the very same numbers, which nobody changes."""
+        if self.token is None:
+            return {}
+        parents, valid = self.parent_site[b], self.valid[b]
+        if self.known is None or self.known[0] is not parents or self.known[1] is not valid:
+            self.known = parents, valid, children(tuple(parents), tuple(valid))
+        below: dict[int, list[int]] = self.known[2]
+        return below
 
     def onward(self, b: int, site: int, count: int, kids: list[int], chosen: int) -> int:
         """The site the chosen token leads to, or -1 where the path ends."""
-        token = self.token[b] if kids else ()
-        node = next((i for i in kids if token[i] == chosen), None)
-        if node is None or self.length[b] + count >= self.limit[b]:
+        for node in kids:
+            if self.token[b][node] == chosen:
+                break
+        else:
             return -1
-        below = self.site[b][node]
-        if self.last is not None and self.last[b][site] or self.closed is not None and self.closed[b][below]:
-            return -1
-        return int(below)
+        below: int = self.site[b][node]
+        ended = self.length[b] + count >= self.limit[b] or self.last is not None and self.last[b][site]
+        return -1 if ended or self.closed is not None and self.closed[b][below] else below
 
     def coin(self, b: int, d: int, node: int, p: float) -> bool:
         """Whether the race of ``1 - p`` against ``p`` is won by ``p``, for a child at depth d."""
