@@ -33,7 +33,9 @@ class Window:
     """bool ``[columns, 2 reach + nodes]``; the text ends at ``reach``."""
     reach: int
     offsets: NDArray[np.int64]
-    """``[1 or 2, 1, columns]``: what makes slots, which are consecutive, and positions, where these are not the slots."""
+    """``[2, 1, columns]``: what makes slots, which are consecutive, and positions."""
+    straight: bool
+    """Whether positions are the slots."""
     counting: Tensor
     """int64 ``[w]``: from ``-text`` on, the slots of a single row whatever its text's length."""
 
@@ -44,18 +46,20 @@ class Window:
     def of_one(self, length: int, before: int, extent: int) -> Places:
         """Slots ``[1,columns]``, positions and what is visible ``[1,columns,extent]``: windows, without arithmetic or a copy."""
         slots = self.counting.as_strided((1, self.columns), (0, 1), length + before)
-        positions = slots if len(self.offsets) == 1 else torch.from_numpy(self.offsets[1] + length)
+        positions = slots if self.straight else torch.from_numpy(self.offsets[1] + length)
         wide = self.visible.shape[1]
         return slots, positions, self.visible.as_strided((1, self.columns, extent), (0, wide, 1), self.reach - length)
 
-    def of_many(self, lengths: list[int], void: NDArray[np.bool_] | None, extent: int) -> Places:
-        """The same of several rows; columns that are ``void [b,columns]`` go to the trash slot, and see something."""
+    def of_many(self, lengths: list[int], void: list[int], extent: int) -> Places:
+        """The same of several rows, of which the first so many columns are ``void``: they go to the trash slot, and see something.
+
+        Row by row: what is done to a whole rectangle at once costs more for its first call than this for a few numbers.
+        """
         ends = np.array(lengths)
-        placed, visible = ends[:, None] + self.offsets, beginnings(self, extent)[ends]
-        slots, positions = placed[0], placed[-1]
-        if void is not None:
-            slots, positions = np.where(void, self.reach, slots), np.where(void, 0, positions)
-            visible[:, :, 0] |= void
+        (slots, positions), visible = ends[:, None] + self.offsets, beginnings(self, extent)[ends]
+        for b, count in enumerate(void):
+            if count:
+                slots[b, :count], positions[b, :count], visible[b, :count, 0] = self.reach, 0, True
         return torch.from_numpy(slots), torch.from_numpy(positions), torch.from_numpy(visible)
 
 
@@ -73,8 +77,8 @@ def window(before: Shape, new: Shape, text: int, reach: int) -> Window:
         visible[text:, :reach] = True
         visible[text:, reach : reach + len(parents)] = seen
         depth[text:] = seen.sum(1).numpy() - 1
-    offsets = place[None] if (place == depth).all() else np.stack((place, depth))
-    return Window(visible, reach, offsets[:, None], torch.arange(-text, reach + len(parents)))
+    straight, offsets = bool((place == depth).all()), np.stack((place, depth))[:, None]
+    return Window(visible, reach, offsets, straight, torch.arange(-text, reach + len(parents)))
 
 
 @lru_cache(maxsize=512)
@@ -103,10 +107,9 @@ def feed_of(
     extent = extent_of(end, shape.columns, slots)
     if len(lengths) == 1:  # it does not idle, and its text is what there is of text
         return Feed(ids_of(due, tokens), *shape.of_one(lengths[0], len(before), extent))
-    void = None
+    void: list[int] = []
     if not whole or text and min(map(len, due)) < text:
-        missing = [text - len(row) if on else shape.columns for row, on in zip(due, live, strict=True)]
-        void = np.arange(shape.columns) < np.array(missing)[:, None]
+        void = [text - len(row) if on else shape.columns for row, on in zip(due, live, strict=True)]
         due = [[0] * (text - len(row)) + row for row in due]
     return Feed(ids_of(due, tokens), *shape.of_many(lengths, void, extent))
 

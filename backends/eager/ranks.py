@@ -49,8 +49,8 @@ def one_by_one(values: Any, k: int) -> Any:
 def within_blocks(values: Any, k: int) -> Any:
     """`firsts`, which are in the k blocks of largest maxima.
 
-    None where a row has fewer blocks that hold anything, and where a vocabulary has few, or tokens left over after whole ones. All
-    rows go together, and places are counted over all: on so few numbers a call takes longer than what it does.
+    None where a row has fewer blocks that hold anything, and where a vocabulary has few, or tokens left over after whole ones.
+    All rows go together, and places are counted over all: on so few numbers a call takes longer than what it does.
     """
     rows, count, left = len(values), *divmod(values.shape[1], WIDTH)
     if left or count < 2 * k:
