@@ -51,7 +51,7 @@ class Window:
         return slots, positions, self.visible.as_strided((1, self.columns, extent), (0, wide, 1), self.reach - length)
 
     def of_many(self, lengths: list[int], void: list[int], extent: int) -> Places:
-        """The same of several rows, of which the first so many columns are ``void``: they go to the trash slot, and see something.
+        """The same of several rows, of which the first so many columns are ``void``: they go to the trash slot, yet see one.
 
         Row by row: what is done to a whole rectangle at once costs more for its first call than this for a few numbers.
         """

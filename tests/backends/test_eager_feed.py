@@ -49,7 +49,7 @@ def test_rows_are_fed_together_what_each_would_be_fed_alone(before, new, text):
 
 def test_columns_that_a_row_has_nothing_for_are_void_and_the_next_feed_knows_nothing_of_them():
     def fed(due, live):
-        return feed_of(due, [[5, 6], [7, 8], [9, 9]], (), (-1, 0), 2, [4, 17, 9], live, all(live), 40)
+        return feed_of(due, [[5, 6], [7, 8], [9, 9]], (), (-1, 0), 2, [1, 17, 9], live, all(live), 40)
 
     full = fed([[1, 2], [3, 4], [5, 6]], [True, True, True])
     feed = fed([[2], [3, 4], []], [True, True, False])
