@@ -43,6 +43,8 @@ class Walk:
     """Read for what it knows of itself, never of the draft."""
     plan: Any = None
     """What the rule found of the row's whole draft, where it looks ahead."""
+    first: Numbers = None
+    """What every row's root was drawn, where roots are drawn together."""
     known: Any = None
     """The last row's parents, which were valid, and the children found of them."""
 
@@ -130,30 +132,38 @@ def walk(region: Region, rules: dict[str, Choose]) -> Kernel:
 
     def run(**given: Any) -> tuple[list[Any], ...]:
         read = Walk(stage=stage, source=region.data["source"], rule=rule, **given)
-        if read.token is None and read.composed.together and not greedy:
-            return packed(at_once(read), times)
-        return packed([read.row(b, choose) if on else ([], []) for b, on in enumerate(read.live)], times)
+        rule_of = drawn if read.token is None and read.composed.together and not greedy else choose
+        return packed([read.row(b, rule_of) if on else ([], []) for b, on in enumerate(read.live)], times)
 
     made = kernel(Walk)
     takes = {n: place for n, place in made.takes.items() if coins or n not in ("q", "rank")}
     return replace(made, run=run, takes=takes, gives=("numbers",) * 5)
 
 
-def at_once(walk: Walk) -> list[tuple[list[int], list[int]]]:
-    """`Walk.row` of all rows, where nothing was drafted: every rule draws once from the root, and candidates race together."""
+def drawn(walk: Walk, b: int, d: int, site: int, kids: list[int]) -> int:
+    """One draw from the target, whatever was drafted; candidates of all rows' roots race together."""
+    if site or not walk.composed.together:
+        return walk.select(b, d, site, walk.target(b, site))
+    if walk.first is None:
+        walk.first = roots_drawn(walk)
+    if walk.first[b] < 0:
+        raise walk.unsupported(b, 0)
+    return walk.first[b]
+
+
+def roots_drawn(walk: Walk) -> list[int]:
+    """The token drawn at the root of every live row; -1 where nothing weighs anything."""
     rows = [b for b, on in enumerate(walk.live) if on]
     logits, ids = walk.composed.roots()
     if len(rows) < len(walk.live):
         logits, ids = logits[rows], ids[rows]
     words = [address(walk.key[b], walk.stage, "select", (walk.length[b],)) for b in rows]
     weights, tokens = softmax.meaning(logits), ids.numpy()
-    held = weights.numpy()
-    paths: list[tuple[list[int], list[int]]] = [([], [])] * len(walk.live)
+    held, first = weights.numpy(), [-1] * len(walk.live)
     for i, (b, place) in enumerate(zip(rows, winners_among(weights, tokens, words), strict=True)):
-        if not held[i, place] > 0:  # NaN too
-            raise walk.unsupported(b, 0)
-        paths[b] = [int(tokens[i, place])], [0]
-    return paths
+        if held[i, place] > 0:  # not so of NaN
+            first[b] = int(tokens[i, place])
+    return first
 
 
 def packed(paths: list[tuple[list[int], list[int]]], times: int) -> tuple[list[Any], ...]:
