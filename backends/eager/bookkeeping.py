@@ -1,7 +1,7 @@
 """The bookkeeping of drafts on lists: a few dozen small numbers a row, and distributions by column that are never copied."""
 
-from functools import lru_cache
-from itertools import chain
+from functools import lru_cache, partial, reduce
+from operator import add
 
 import numpy as np
 from torch import Tensor
@@ -14,7 +14,7 @@ def stacked(*tokens: Numbers) -> Numbers:
 
 
 def join_numbers(*parts: Numbers) -> Numbers:
-    return [list(chain.from_iterable(row)) for row in zip(*parts, strict=True)]
+    return list(reduce(partial(map, add), parts))
 
 
 def join_columns(*parts: Columns) -> Columns:

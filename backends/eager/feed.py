@@ -6,6 +6,7 @@ from operator import add
 
 import numpy as np
 import torch
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -20,26 +21,46 @@ FETCHED = 64
 """Slots behind those attended to that cost a single column less to read than to leave out."""
 
 Shape = tuple[int, ...]
+Places = tuple[Tensor, Tensor, Tensor]
+"""Slots and positions ``[b,columns]``, and what is visible ``[b,columns,extent]``."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Window:
     """The columns of one call, counted from the end of the text: due text first, then nodes behind those fed before."""
 
     visible: Tensor
     """bool ``[columns, 2 reach + nodes]``; the text ends at ``reach``."""
-    place: NDArray[np.int64]
-    """``[columns]``: makes slots; consecutive."""
-    depth: NDArray[np.int64] | None
-    """``[columns]``: makes positions; None where they are the slots."""
+    reach: int
+    offsets: NDArray[np.int64]
+    """``[2, 1, columns]``: what makes slots, which are consecutive, and positions."""
+    straight: bool
+    """Whether positions are the slots."""
     counting: Tensor
     """int64 ``[w]``: from ``-text`` on, the slots of a single row whatever its text's length."""
 
-    def slots(self, lengths: list[int], before: int) -> Tensor:
-        """int64 ``[b, columns]``."""
-        if len(lengths) == 1:  # without arithmetic: a window, as of the mask
-            return self.counting.as_strided((1, len(self.place)), (0, 1), lengths[0] + before)
-        return torch.from_numpy(np.array(lengths)[:, None] + self.place)
+    @property
+    def columns(self) -> int:
+        return self.visible.shape[0]
+
+    def of_one(self, length: int, before: int, extent: int) -> Places:
+        """Slots ``[1,columns]``, positions and what is visible ``[1,columns,extent]``: windows, without arithmetic or a copy."""
+        slots = self.counting.as_strided((1, self.columns), (0, 1), length + before)
+        positions = slots if self.straight else torch.from_numpy(self.offsets[1] + length)
+        wide = self.visible.shape[1]
+        return slots, positions, self.visible.as_strided((1, self.columns, extent), (0, wide, 1), self.reach - length)
+
+    def of_many(self, lengths: list[int], void: list[int], extent: int) -> Places:
+        """The same of several rows, of which the first so many columns are ``void``: they go to the trash slot, yet see one.
+
+        Row by row: what is done to a whole rectangle at once costs more for its first call than this for a few numbers.
+        """
+        ends = np.array(lengths)
+        (slots, positions), visible = ends[:, None] + self.offsets, beginnings(self, extent)[ends]
+        for b, count in enumerate(void):
+            if count:
+                slots[b, :count], positions[b, :count], visible[b, :count, 0] = self.reach, 0, True
+        return torch.from_numpy(slots), torch.from_numpy(positions), torch.from_numpy(visible)
 
 
 @lru_cache(maxsize=512)
@@ -56,8 +77,15 @@ def window(before: Shape, new: Shape, text: int, reach: int) -> Window:
         visible[text:, :reach] = True
         visible[text:, reach : reach + len(parents)] = seen
         depth[text:] = seen.sum(1).numpy() - 1
-    straight = bool((place == depth).all())
-    return Window(visible, place, None if straight else depth, torch.arange(-text, reach + len(parents)))
+    straight, offsets = bool((place == depth).all()), np.stack((place, depth))[:, None]
+    return Window(visible, reach, offsets, straight, torch.arange(-text, reach + len(parents)))
+
+
+@lru_cache(maxsize=512)
+def beginnings(shape: Window, extent: int) -> NDArray[np.bool_]:
+    """``[reach + 1, columns, extent]``: what is visible by the text's length, every one a window onto one table."""
+    columns, wide = shape.visible.shape
+    return as_strided(shape.visible.numpy()[:, shape.reach :], (shape.reach + 1, columns, extent), (-1, wide, 1))
 
 
 def feed_of(
@@ -75,16 +103,15 @@ def feed_of(
 
     A row that idles has none, whatever its ``tokens``; ``whole``: no row idles.
     """
-    shape = window(before, new, text, slots)
-    extent = extent_of(max(lengths) + len(before) + len(new), len(shape.place), slots)
-    placed = shape.slots(lengths, len(before))
-    positions = placed if shape.depth is None else torch.from_numpy(np.array(lengths)[:, None] + shape.depth)
-    visible = shifted(shape.visible, [slots - n for n in lengths], extent)
-    feed = Feed(placed, placed, positions, visible)
+    shape, end = window(before, new, text, slots), max(lengths) + len(before) + len(new)
+    extent = extent_of(end, shape.columns, slots)
+    if len(lengths) == 1:  # it does not idle, and its text is what there is of text
+        return Feed(ids_of(due, tokens), *shape.of_one(lengths[0], len(before), extent))
+    void: list[int] = []
     if not whole or text and min(map(len, due)) < text:
-        due = with_voids(feed, due, text, live, slots)
-    feed.ids = ids_of(due, tokens)
-    return feed
+        void = [text - len(row) if on else shape.columns for row, on in zip(due, live, strict=True)]
+        due = [[0] * (text - len(row)) + row for row in due]
+    return Feed(ids_of(due, tokens), *shape.of_many(lengths, void, extent))
 
 
 def extent_of(end: int, columns: int, slots: int) -> int:
@@ -102,26 +129,6 @@ def ids_of(due: list[list[int]], tokens: Numbers | Tensor | None) -> Tensor:
     if isinstance(tokens, Tensor):
         return torch.cat([from_numbers(due, np.int64).to(tokens.device), tokens], 1) if due[0] else tokens
     return from_numbers(due if tokens is None else list(map(add, due, tokens)), np.int64)
-
-
-def with_voids(feed: Feed, due: list[list[int]], text: int, live: list[bool], slots: int) -> list[list[int]]:
-    """Columns that a row has nothing for go to the trash slot, and see something: ``due`` with zeros for them."""
-    columns = feed.slots.shape[1]
-    missing = [text - len(row) if on else columns for row, on in zip(due, live, strict=True)]
-    void = np.arange(columns) < np.array(missing)[:, None]
-    feed.slots = torch.from_numpy(np.where(void, slots, feed.slots.numpy()))
-    feed.positions = torch.from_numpy(np.where(void, 0, feed.positions.numpy()))
-    feed.visible.numpy()[:, :, 0] |= void  # of several rows, so no window onto a table
-    return [[0] * (text - len(row)) + row for row in due]
-
-
-def shifted(table: Tensor, starts: list[int], width: int) -> Tensor:
-    """``width`` columns of the table ``[n,w]`` from each row's own start on: ``[b,n,width]``; of one row, no copy."""
-    rows, columns = table.shape
-    if len(starts) == 1:
-        return table.as_strided((1, rows, width), (0, columns, 1), starts[0])
-    windows = table.as_strided((columns - width + 1, rows, width), (1, columns, 1))
-    return windows.index_select(0, from_numbers(starts, np.int64))
 
 
 def text_due(view: View, seq: Sequence, lengths: list[int], live: list[bool]) -> tuple[list[list[int]], int]:

@@ -46,10 +46,11 @@ def forward(
             feed.embeds, feed.use_embed = behind(text, embeds), behind(text, use_embed)
     gap = max(text - 1, 0)
     feed.layers, feed.want_hidden, feed.read = layers, want_hidden, feed.slots.shape[1] - gap
-    out = view.model.forward(view.cache, feed)
     share = 1.0 if layers is None else view.share(layers)
     count_fed(view, () if again else parents, lengths if root else None, live, whole, share)
-    return view, out.logits[:, -feed.read :] if gap else out.logits, tuple([h[:, gap:] for h in out.hidden]) if out.hidden else ()
+    out = view.model.forward(view.cache, feed)
+    logits = out.logits if out.logits.shape[1] == feed.read else out.logits[:, -feed.read :]
+    return view, logits, tuple([h[:, gap:] for h in out.hidden]) if out.hidden else ()
 
 
 def behind(text: int, nodes: Tensor) -> Tensor:

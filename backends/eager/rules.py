@@ -6,7 +6,7 @@ from torch import Tensor
 
 from penstock.backends.eager.block import block
 from penstock.backends.eager.deflation import Deflation
-from penstock.backends.eager.walk import Choose, Walk
+from penstock.backends.eager.walk import Choose, Walk, drawn
 from penstock.ir.ops.accept import TINY, typical_floor
 
 
@@ -17,11 +17,6 @@ def greedy(walk: Walk, b: int, d: int, site: int, kids: list[int]) -> int:
     if not math.isfinite(row[chosen]):
         raise walk.unsupported(b, site)
     return chosen if ids is None else int(ids[chosen])
-
-
-def match(walk: Walk, b: int, d: int, site: int, kids: list[int]) -> int:
-    """`Match`: one draw from the target."""
-    return walk.select(b, d, site, walk.target(b, site))
 
 
 def kseq(walk: Walk, b: int, d: int, site: int, kids: list[int]) -> int:
@@ -82,8 +77,8 @@ RULES: dict[str, Choose] = {
     "greedy": greedy,
     "kseq": kseq,
     "block": block,
-    "match": match,
-    "coupled": match,
+    "match": drawn,
+    "coupled": drawn,
     "recursive": recursive,
     "typical": typical,
     "by_law": by_law,

@@ -35,7 +35,8 @@ def increase(values: Tensor, amounts: list[int]) -> None:
     if len(amounts) == 1:
         values.fill_(values.item() + amounts[0])
     else:
-        values.numpy()[:] += amounts
+        held = values.numpy()
+        held += amounts
 
 
 def keep(view: View, seq: Sequence, node: Numbers, count: Numbers, *, live: Numbers) -> tuple[View]:
@@ -44,16 +45,17 @@ def keep(view: View, seq: Sequence, node: Numbers, count: Numbers, *, live: Numb
         return (view,)
     fed, kept, moves = nodes(view, len(node)), [0] * len(node), False
     for b, path in enumerate(node):
-        most = min(count[b] - 1, len(path) - 1) if live[b] else 0
-        while kept[b] < most and 1 <= path[kept[b] + 1] <= fed[b]:
+        room = min(count[b] - 1, len(path) - 1) if live[b] else 0
+        while kept[b] < room and 1 <= path[kept[b] + 1] <= fed[b]:
             kept[b] += 1
             moves = moves or path[kept[b]] != kept[b]
     if moves:
         lengths = list(map(add, view.prefix_length.tolist(), seq.length.tolist()))
-        longest, trash = max(kept), view.cache.slots
-        rows = list(zip(lengths, node, kept, strict=True))
-        source = [[n + path[j + 1] - 1 if j < k else trash for j in range(longest)] for n, path, k in rows]
-        target = [[n + j if j < k else trash for j in range(longest)] for n, _, k in rows]
+        most, trash, source, target = max(kept), view.cache.slots, list[list[int]](), list[list[int]]()
+        for n, path, k in zip(lengths, node, kept, strict=True):
+            still = [trash] * (most - k)
+            source.append([n + i - 1 for i in path[1 : k + 1]] + still)
+            target.append([*range(n, n + k), *still])
         view.cache.move(from_numbers(source, np.int64), from_numbers(target, np.int64))
     return (grown(view, kept),)
 
@@ -99,7 +101,7 @@ def append(seq: Sequence, tokens: Numbers, count: Numbers, eos: tuple[int, ...],
     if ended:
         write(seq.status, [ended.get(b, status) for b, status in enumerate(seq.status.tolist())])
     increase(seq.length, [n * on for n, on in zip(count, live, strict=True)])
-    increase(seq.steps, live)
+    increase(seq.steps, list(map(int, live)))  # added to integers, booleans take another way
     return (seq,)
 
 

@@ -43,6 +43,10 @@ class Walk:
     """Read for what it knows of itself, never of the draft."""
     plan: Any = None
     """What the rule found of the row's whole draft, where it looks ahead."""
+    first: Numbers = None
+    """What every row's root was drawn, where roots are drawn together."""
+    known: Any = None
+    """The last row's parents, which were valid, and the children found of them."""
 
     def row(self, b: int, choose: "Choose") -> tuple[list[int], list[int]]:
         """``(tokens, sites they were selected from)`` of one row."""
@@ -58,19 +62,25 @@ class Walk:
         return tokens, nodes
 
     def children(self, b: int) -> dict[int, list[int]]:
-        """Valid nodes by parent site, in draw order."""
-        return {} if self.token is None else children(tuple(self.parent_site[b]), tuple(self.valid[b]))
+        """Valid nodes by parent site, in draw order; found once where rows hold the very same numbers, which nobody changes."""
+        if self.token is None:
+            return {}
+        parents, valid = self.parent_site[b], self.valid[b]
+        if self.known is None or self.known[0] is not parents or self.known[1] is not valid:
+            self.known = parents, valid, children(tuple(parents), tuple(valid))
+        below: dict[int, list[int]] = self.known[2]
+        return below
 
     def onward(self, b: int, site: int, count: int, kids: list[int], chosen: int) -> int:
         """The site the chosen token leads to, or -1 where the path ends."""
-        token = self.token[b] if kids else ()
-        node = next((i for i in kids if token[i] == chosen), None)
-        if node is None or self.length[b] + count >= self.limit[b]:
+        for node in kids:
+            if self.token[b][node] == chosen:
+                break
+        else:
             return -1
-        below = self.site[b][node]
-        if self.last is not None and self.last[b][site] or self.closed is not None and self.closed[b][below]:
-            return -1
-        return int(below)
+        below: int = self.site[b][node]
+        ended = self.length[b] + count >= self.limit[b] or self.last is not None and self.last[b][site]
+        return -1 if ended or self.closed is not None and self.closed[b][below] else below
 
     def coin(self, b: int, d: int, node: int, p: float) -> bool:
         """Whether the race of ``1 - p`` against ``p`` is won by ``p``, for a child at depth d."""
@@ -126,30 +136,38 @@ def walk(region: Region, rules: dict[str, Choose]) -> Kernel:
 
     def run(**given: Any) -> tuple[list[Any], ...]:
         read = Walk(stage=stage, source=region.data["source"], rule=rule, **given)
-        if read.token is None and read.composed.together and not greedy:
-            return packed(at_once(read), times)
-        return packed([read.row(b, choose) if on else ([], []) for b, on in enumerate(read.live)], times)
+        rule_of = drawn if read.token is None and read.composed.together and not greedy else choose
+        return packed([read.row(b, rule_of) if on else ([], []) for b, on in enumerate(read.live)], times)
 
     made = kernel(Walk)
     takes = {n: place for n, place in made.takes.items() if coins or n not in ("q", "rank")}
     return replace(made, run=run, takes=takes, gives=("numbers",) * 5)
 
 
-def at_once(walk: Walk) -> list[tuple[list[int], list[int]]]:
-    """`Walk.row` of all rows, where nothing was drafted: every rule draws once from the root, and candidates race together."""
+def drawn(walk: Walk, b: int, d: int, site: int, kids: list[int]) -> int:
+    """One draw from the target, whatever was drafted; candidates of all rows' roots race together."""
+    if site or not walk.composed.together:
+        return walk.select(b, d, site, walk.target(b, site))
+    if walk.first is None:
+        walk.first = roots_drawn(walk)
+    if walk.first[b] < 0:
+        raise walk.unsupported(b, 0)
+    return walk.first[b]
+
+
+def roots_drawn(walk: Walk) -> list[int]:
+    """The token drawn at the root of every live row; -1 where nothing weighs anything."""
     rows = [b for b, on in enumerate(walk.live) if on]
     logits, ids = walk.composed.roots()
     if len(rows) < len(walk.live):
         logits, ids = logits[rows], ids[rows]
     words = [address(walk.key[b], walk.stage, "select", (walk.length[b],)) for b in rows]
     weights, tokens = softmax.meaning(logits), ids.numpy()
-    held = weights.numpy()
-    paths: list[tuple[list[int], list[int]]] = [([], [])] * len(walk.live)
+    held, first = weights.numpy(), [-1] * len(walk.live)
     for i, (b, place) in enumerate(zip(rows, winners_among(weights, tokens, words), strict=True)):
-        if not held[i, place] > 0:  # NaN too
-            raise walk.unsupported(b, 0)
-        paths[b] = [int(tokens[i, place])], [0]
-    return paths
+        if held[i, place] > 0:  # not so of NaN
+            first[b] = int(tokens[i, place])
+    return first
 
 
 def packed(paths: list[tuple[list[int], list[int]]], times: int) -> tuple[list[Any], ...]:

@@ -43,10 +43,15 @@ class Made(TorchDispatchMode):
 
 
 class Unseen(TableModel):
-    """A model, what whose forwards make is its own business."""
+    """A model, what whose forwards make is its own business; what they are fed is known, whoever made it."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.fed: list[tuple[torch.dtype, int]] = []
 
     def forward(self, cache: Any, feed: Any) -> Any:
         with _disable_current_modes():
+            self.fed += [(x.dtype, x.numel()) for x in (feed.ids, feed.slots, feed.positions, feed.visible)]
             return super().forward(cache, feed)
 
 
@@ -96,14 +101,16 @@ def test_what_a_step_makes_does_not_grow_with_its_caches(temperature, backend, u
     """Texts and slots of 300 tokens or 3000: caches, tokens and masks are written where they are."""
     found = []
     for room in (300, 3000):
-        steps, made = stepping(decoder(temperature, LOWERED[backend]), room), Made()
+        runs, made = decoder(temperature, LOWERED[backend]), Made()
+        steps = stepping(runs, room)
         for _ in range(20):  # tables of every shape that a step can have are made once
             next(steps)
         for _ in range(3):
             with made:
                 next(steps)
-        found.append(made.found)
-    assert found[0] and found[0] == found[1]
+        fed = [size for model in runs.models.values() for size in model.fed]  # type: ignore[attr-defined]
+        found.append((made.found, fed))
+    assert found[0][1] and found[0] == found[1]
 
 
 def test_a_greedy_step_makes_nothing_of_the_size_of_a_vocabulary():

@@ -134,14 +134,24 @@ def test_a_walk_whose_candidates_are_shifted_is_seen(rule, monkeypatch):
     assert found != expected
 
 
+@pytest.mark.parametrize("rule", ["kseq", "match"])
 @pytest.mark.parametrize("shape", ["top-k", "top-p"])
 @pytest.mark.parametrize("value, message", [(-torch.inf, "has no support"), (torch.nan, "are NaN")])
-def test_a_row_of_candidates_that_nothing_can_be_drawn_for_is_named(value, message, shape):
-    given = situation(3, 4, "kseq")
+def test_a_row_of_candidates_that_nothing_can_be_drawn_for_is_named(value, message, shape, rule):
+    given = situation(3, 4, rule)
     given["composed"][2, 0] = value
     given["live"][:], given["valid"][:] = True, False
     with pytest.raises(PenstockError, match=f"row 2 {message}"):
-        both("kseq", given, shape=shape)
+        both(rule, given, shape=shape)
+
+
+def test_roots_of_drafted_walks_race_at_once(monkeypatch):
+    asked: list[int] = []
+    told = host.winners_among
+    monkeypatch.setattr(host, "winners_among", lambda weights, ids, words: asked.append(len(words)) or told(weights, ids, words))
+    given = situation(0, 70, "match")
+    expected, found = both("match", given, shape="top-k")
+    assert found == expected and asked == [int(given["live"].sum())]
 
 
 @pytest.mark.parametrize("rule", WALKED)
