@@ -57,7 +57,7 @@ def measure(benchmark: str, module: object, asked: argparse.Namespace) -> None:
 def alone(cell: Cell, quick: bool) -> dict[str, Any]:
     """A cell measured in a process of its own, forked before anything was: none finds memory as another has left it.
 
-    That made what decodes after others up to a seventh slower: large weights lie in pieces there.
+    In one process for all, what decodes after others took up to a seventh longer.
     """
     with ProcessPoolExecutor(1, get_context("fork")) as process:
         return process.submit(cell.measure, quick).result()

@@ -14,7 +14,7 @@ from torch.utils import _pytree as pytree
 from penstock.backends.inductor.layout import few, small
 from penstock.backends.inductor.lockstep import Lockstep
 from penstock.backends.inductor.portable import arithmetic, feeds, portable
-from penstock.backends.inductor.resident import answered, bodies, of_host, on_device
+from penstock.backends.inductor.resident import answered, bodies, fetch, known, lies, of_host, on_device
 from penstock.backends.inductor.sites import Composing
 from penstock.ir.op import Op
 from penstock.ir.ops.exposed import earliest
@@ -43,7 +43,10 @@ def mark(graph: fx.Graph, outside: Collection[Op] = ()) -> None:
 
 
 def mark_resident(graph: fx.Graph) -> None:
-    """The same where nobody waits for a draw: integers stay on the device, ``resident``, unless the host has to know them."""
+    """The same where nobody waits for a draw: integers stay on the device, ``resident``, unless the host has to know them.
+
+    All that lies on the ``device`` when its readers come has that as metadata too.
+    """
     device = on_device(graph)
     inside = captured(graph, (), device)
     numbers, groups = grouped(graph, inside)
@@ -58,6 +61,8 @@ def mark_resident(graph: fx.Graph) -> None:
         if stays or node in inside and not few(node):
             staying.add(node)
             node.meta["resident"] = few(node)
+        node.meta["device"] = node in staying or not (of_host(node) or known(node)) and any(map(lies, node.all_input_nodes))
+    fetch(graph, [node for node in graph.nodes if lies(node) and few(node) and node not in inside])
     for node in bodies(graph):
         region: Region = node.target  # type: ignore[assignment]
         for given, inner in zip(node.args, [*region.carried, *region.captures], strict=True):

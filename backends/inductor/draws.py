@@ -28,6 +28,10 @@ def vouched(token: Numbers, drawn: Numbers, stages: tuple[str, ...]) -> Numbers:
     return token
 
 
+def fetched(value: Numbers) -> Numbers:
+    return value
+
+
 def supported(token: Numbers, stage: str, *, live: Numbers, source: str = "") -> Numbers:
     paths = [each if isinstance(each, list) else [each] for each in token]
     for row in (b for b, path in enumerate(paths) if live[b] and NOTHING in path):

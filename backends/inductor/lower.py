@@ -41,6 +41,7 @@ KERNELS: Kernels = {
     exposed.accept_words: (kernel(draws.accept_words),),
     exposed.supported: (kernel(draws.supported),),
     exposed.vouched: (kernel(draws.vouched),),
+    exposed.fetched: (kernel(draws.fetched),),
 }
 ON_DEVICE: Kernels = {op: kernels for op, kernels in KERNELS.items() if op not in OF_LOGITS}
 """Where logits are a device's: nothing asks what they hold."""

@@ -15,8 +15,8 @@ from penstock.backends.inductor.lockstep import TOKEN, Lockstep
 from penstock.backends.inductor.portable import arithmetic, asks
 from penstock.ir.draft import stacked
 from penstock.ir.op import Op
-from penstock.ir.ops.exposed import earliest, of_live, something, supported, vouched
-from penstock.ir.ops.sequence import get
+from penstock.ir.ops.exposed import earliest, fetched, of_live, something, supported, vouched
+from penstock.ir.ops.sequence import get, put
 from penstock.ir.region import Region
 from penstock.ir.trace import unwrap
 from penstock.ir.types import type_of
@@ -106,12 +106,19 @@ def answered(node: fx.Node) -> bool:
         example = node.meta.get("example")
         return node.meta.get("resident", False) or isinstance(example, Tensor) and example.is_floating_point()
     if node.target is get:
-        return not few(node)
+        return not few(node) and not written_by_host(node.args[0])  # type: ignore[arg-type]
     if node.target is not operator.getitem or not isinstance(node.args[0], fx.Node):
         return False
     source, leaves = node.args[0], pytree.tree_leaves(node.meta["example"])
     answers = isinstance(source.target, Op) and source.target.category == "forward" or isinstance(source.target, Region)
     return answers and not of_host(source) and bool(leaves) and all(isinstance(leaf, Tensor) for leaf in leaves)
+
+
+def written_by_host(register: fx.Node) -> bool:
+    """Whether all that a step puts into a register is what a host op gives."""
+    values = [user.args[1] for user in register.users if user.target is put]
+    made = [value.args[0] if value.target is operator.getitem else value for value in values]  # type: ignore[union-attr]
+    return all(isinstance(each, fx.Node) and of_host(each) for each in made)
 
 
 def known(node: fx.Node) -> bool:
@@ -135,12 +142,36 @@ def bodies(graph: fx.Graph) -> list[fx.Node]:
     return [node for node in graph.nodes if isinstance(node.target, Region) and not of_host(node)]
 
 
-def reads(graph: fx.Graph) -> dict[int, list[str]]:
-    """By region whose block the host reads, who waits for it: stages, or the kinds of those that a node runs for another."""
-    found = dict[int, list[str]]()
+def fetch(graph: fx.Graph, values: list[fx.Node]) -> None:
+    """Have the host read once what several of its ops ask of a device, where no region gives it."""
+    for value in values:
+        if asking := [user for user in value.users if of_host(user)]:
+            with graph.inserting_after(value):
+                read = recorded(graph, asking[0], fetched, (value,))
+            value.meta["resident"] = False
+            for user in asking:
+                user.replace_input_with(value, read)
+
+
+def lies(node: fx.Node) -> bool:
+    """Whether a value lies on the device when its readers come."""
+    return bool(node.meta.get("device", False))
+
+
+def reads(graph: fx.Graph) -> list[str]:
+    """What of a device the host waits for in a step, and who needs it: blocks of regions, and tensors that a host op looks into.
+
+    A stage is told by its name, or by its kind where a node runs it for another; what a body reads, it reads only if it is run.
+    """
+    blocks, found = dict[int, set[str]](), list[str]()
     for node in graph.nodes:
         number = node.meta.get("region")
         if number is not None and few(node) and not node.meta.get("resident"):
-            asking = [unwrap(user.args[0]).kind if asks(user) else user.meta["stage"] for user in node.users if of_host(user)]
-            found[number] = sorted({*found.get(number, ()), *asking})
-    return {number: stages for number, stages in found.items() if stages}
+            asking = {unwrap(user.args[0]).kind if asks(user) else user.meta["stage"] for user in node.users if of_host(user)}
+            blocks[number] = blocks.get(number, set()) | asking
+        if isinstance(node.target, Op) and node.target.category == "host":
+            seen = [used for used in node.all_input_nodes if lies(used) and (node.target is fetched or not few(used))]
+            found += [f"{used.meta['type']}, for {node.meta['stage']}" for used in seen]
+    told = [f"the block of region {number}, for {', '.join(sorted(who))}" for number, who in sorted(blocks.items()) if who]
+    inner = [f"in {node.target.__name__}, {each}" for node in bodies(graph) for each in reads(node.target.graph)]  # type: ignore[union-attr]
+    return [*told, *found, *inner]

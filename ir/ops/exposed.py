@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from penstock.ir.errors import PenstockError
@@ -118,6 +118,12 @@ def vouched(token: Int[Tensor, "B M"], drawn: Int[Tensor, "B N"], stages: tuple[
     for row, column in (drawn == NOTHING).nonzero().tolist():
         raise unsupported(stages[column], row)
     return token
+
+
+@op("host")
+def fetched(value: Shaped[Tensor, "B *M"]) -> Shaped[Tensor, "B *M"]:
+    """A few numbers that a device holds, as the host has them once it has read them."""
+    return value
 
 
 def unsupported(stage: str, row: int, source: str = "") -> PenstockError:

@@ -120,7 +120,7 @@ def tokens_a_layer(alpha: Tensor, exits: tuple[int, ...], layers: int, longest: 
     return (alpha[:, None] ** g).cumsum(1) / (layers + g * torch.tensor(exits))
 
 
-@op(couples_rows=True)
+@op("host", couples_rows=True)
 def choice(
     shadow: Float[Tensor, "B E 2 2"], live: Bool[Tensor, "B"], exits: tuple[int, ...], layers: int, longest: int
 ) -> Int[Tensor, "B 2"]:

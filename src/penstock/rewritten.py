@@ -37,7 +37,7 @@ def in_regions(step: StepGraph, without: Collection[str], backend: Backend) -> I
     yield backend
     walks = [node for node in graph.nodes if "way" in node.meta and isinstance(node.target, Region | Lockstep)]
     yield from (f"  walk of {node.meta['stage']}, {node.meta['way']}" for node in walks)
-    yield from (f"  read of region {number}, for {', '.join(stages)}" for number, stages in sorted(reads(graph).items()))
+    yield from (f"  read: {each}" for each in reads(graph))
     count = len({node.meta["region"] for node in graph.nodes if "region" in node.meta})
     yield f"step in {count} {'region' if count == 1 else 'regions'}"
     yield show(graph)

@@ -89,9 +89,9 @@ def test_it_tells_what_a_device_is_waited_for(spec):
     told = {}
     for backend in ("inductor", "lockstep"):
         _, text = shown(spec, *drafted, "--without", "narrow", "--without", "fuse_sampling", "--backend", backend)
-        told[backend] = [line for line in text.splitlines() if line.startswith("  read of region")]
-    assert told["lockstep"] == ["  read of region 3, for accept, state"]
-    assert told["inductor"] == [f"  read of region {level}, for drafter.model.0" for level in range(3)]
+        told[backend] = [line for line in text.splitlines() if line.startswith("  read: ")]
+    assert told["lockstep"] == ["  read: the block of region 3, for accept, state"]
+    assert told["inductor"] == [f"  read: the block of region {level}, for drafter.model.0" for level in range(3)]
 
 
 def test_mistakes(spec):
