@@ -36,7 +36,8 @@ WITH_CHAIN = OrElse(first=PromptLookup(length=2), second=ModelDrafter(model="d",
 DRAFTERS = CATALOGUE | {"or_else sampled": WITH_CHAIN}
 CELLS = [(drafter, "model", shape) for drafter in DRAFTERS for shape in SHAPES]
 CELLS += [(drafter, scorer, "cold") for drafter in ("none", "iid") for scorer in SCORERS if scorer != "model"]
-SOME = {("or_else", "model", "json")} | {(drafter, "model", "cold") for drafter in DRAFTERS} | {("chain", "model", shape) for shape in SHAPES} | set(CELLS[-4:])
+SOME = {(drafter, "model", "cold") for drafter in DRAFTERS} | {("chain", "model", shape) for shape in SHAPES}
+SOME |= {("or_else", "model", "json"), *CELLS[-4:]}
 
 
 class Watched:
